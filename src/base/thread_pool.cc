@@ -1,0 +1,115 @@
+#include "base/thread_pool.h"
+
+#include <sched.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace retort::base {
+namespace {
+
+int processors_of_this_process() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// About 50 microseconds: longer than the gap between two operations of a forward pass, shorter than a user notices.
+constexpr int kSpins = 2000;
+
+}  // namespace
+
+struct ThreadPool::State {
+  alignas(64) std::atomic<uint64_t> generation{0};  // bumped to start a run
+  alignas(64) std::atomic<int> running{0};          // workers that have not finished the current run
+  alignas(64) std::atomic<int64_t> counter{0};      // next piece of parallel_for
+  Call call = nullptr;
+  void* context = nullptr;
+  std::atomic<bool> stop{false};
+  std::atomic<int> sleeping{0};
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::vector<std::thread> workers;
+
+  void work(int thread) {
+    uint64_t seen = 0;
+    while (true) {
+      int spins = 0;
+      while (generation.load(std::memory_order_acquire) == seen) {
+        if (++spins < kSpins) {
+          pause();
+          continue;
+        }
+        std::unique_lock lock(mutex);
+        sleeping.fetch_add(1);
+        wake.wait(lock, [&] { return generation.load() != seen; });
+        sleeping.fetch_sub(1);
+      }
+      ++seen;
+      if (stop.load(std::memory_order_relaxed)) return;
+      call(context, thread);
+      running.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  void start() {
+    generation.fetch_add(1);
+    if (sleeping.load() > 0) {
+      std::lock_guard lock(mutex);
+      wake.notify_all();
+    }
+  }
+};
+
+ThreadPool::ThreadPool(int num_threads)
+    : num_threads_(num_threads > 0 ? num_threads : processors_of_this_process()), state_(std::make_unique<State>()) {
+  for (int thread = 1; thread < num_threads_; ++thread)
+    state_->workers.emplace_back([state = state_.get(), thread] { state->work(thread); });
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop = true;
+  state_->start();
+  for (std::thread& worker : state_->workers) worker.join();
+}
+
+void ThreadPool::run_erased(Call call, void* context) {
+  State& state = *state_;
+  if (num_threads_ == 1) {
+    call(context, 0);
+    return;
+  }
+  state.call = call;
+  state.context = context;
+  state.running.store(num_threads_ - 1, std::memory_order_relaxed);
+  state.start();
+  call(context, 0);
+  for (int spins = 0; state.running.load(std::memory_order_acquire) != 0;) {
+    if (++spins < 10 * kSpins)
+      pause();
+    else
+      std::this_thread::yield();  // more threads than free cores: let the workers run
+  }
+}
+
+void ThreadPool::reset_counter() {
+  state_->counter.store(0, std::memory_order_relaxed);
+}
+
+int64_t ThreadPool::next() {
+  return state_->counter.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace retort::base
