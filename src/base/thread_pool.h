@@ -38,15 +38,15 @@ class ThreadPool {
     if (pieces == 1 || num_threads_ == 1) {
       for (int64_t piece = 0; piece < pieces; ++piece) {
         int64_t begin = piece * grain;
-        function(begin, begin + grain < count ? begin + grain : count);
+        function(begin, begin + grain < count ? begin + grain : count, 0);
       }
       return;
     }
     reset_counter();
-    run([&](int) {
+    run([&](int thread) {
       for (int64_t piece = next(); piece < pieces; piece = next()) {
         int64_t begin = piece * grain;
-        function(begin, begin + grain < count ? begin + grain : count);
+        function(begin, begin + grain < count ? begin + grain : count, thread);
       }
     });
   }

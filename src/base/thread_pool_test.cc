@@ -23,7 +23,7 @@ TEST(ThreadPool, ParallelForCoversEachIndexOnce) {
   for (int64_t count : {0, 1, 2, 7, 64, 1001}) {
     for (int64_t grain : {1, 3, 64, 5000}) {
       std::vector<int> hits(static_cast<size_t>(count), 0);
-      pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+      pool.parallel_for(count, grain, [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
       });
       for (int hit : hits) ASSERT_EQ(hit, 1);
@@ -45,7 +45,7 @@ TEST(ThreadPool, PublishesWhatItsThreadsWrote) {
   ThreadPool pool(2);
   std::vector<int64_t> values(10000);
   for (int64_t round = 0; round < 50; ++round) {
-    pool.parallel_for(10000, 100, [&](int64_t begin, int64_t end) {
+    pool.parallel_for(10000, 100, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) values[static_cast<size_t>(i)] += i;
     });
   }
