@@ -1,0 +1,141 @@
+// The AVX-512 table: VNNI dot products of 16 weight rows at a time, 512-bit floats.
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+#include "kernels/quantize.h"
+
+namespace {
+
+inline float half_to_float(uint16_t half) {
+  return _cvtsh_ss(half);
+}
+
+/// Sixteen floats.
+struct Floats {
+  static constexpr int kLanes = 16, kGemmVectors = 4;
+  __m512 v;
+  Floats() = default;
+  explicit Floats(float x) : v(_mm512_set1_ps(x)) {}
+  explicit Floats(__m512 x) : v(x) {}
+  static __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1); }
+  static Floats load(const float* p) { return Floats(_mm512_loadu_ps(p)); }
+  static Floats load_first(const float* p, int count) { return Floats(_mm512_maskz_loadu_ps(first(count), p)); }
+  static Floats load_halves(const uint16_t* p) {
+    return Floats(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+  }
+  static Floats load_bfloats(const uint16_t* p) {
+    __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return Floats(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)));
+  }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void store_first(float* p, int count) const { _mm512_mask_storeu_ps(p, first(count), v); }
+  static Floats fma(Floats a, Floats b, Floats c) { return Floats(_mm512_fmadd_ps(a.v, b.v, c.v)); }
+  static Floats max(Floats a, Floats b) { return Floats(_mm512_max_ps(a.v, b.v)); }
+  static Floats min(Floats a, Floats b) { return Floats(_mm512_min_ps(a.v, b.v)); }
+  static Floats round(Floats a) {
+    return Floats(_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static Floats power_of_two(Floats k) {
+    __m512i bits = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(k.v), _mm512_set1_epi32(127)), 23);
+    return Floats(_mm512_castsi512_ps(bits));
+  }
+  float sum() const { return _mm512_reduce_add_ps(v); }
+  float largest() const { return _mm512_reduce_max_ps(v); }
+  friend Floats operator+(Floats a, Floats b) { return Floats(_mm512_add_ps(a.v, b.v)); }
+  friend Floats operator-(Floats a, Floats b) { return Floats(_mm512_sub_ps(a.v, b.v)); }
+  friend Floats operator*(Floats a, Floats b) { return Floats(_mm512_mul_ps(a.v, b.v)); }
+  friend Floats operator/(Floats a, Floats b) { return Floats(_mm512_div_ps(a.v, b.v)); }
+};
+
+template <bool kWide>
+inline __m256i dot_u8s8(__m256i sum, __m256i u, __m256i s) {
+  return _mm256_dpbusd_epi32(sum, u, s);
+}
+
+/// Tiles of 16 weight rows by up to 12 tokens: 24 of the 32 registers hold sums.
+struct Isa {
+  using I = __m512i;
+  using F = __m512;
+  static constexpr int kRows = 16, kTokens = 12;
+  static constexpr bool kStartsFromOffset = true;
+  static F zero() { return _mm512_setzero_ps(); }
+  static I zero_int() { return _mm512_setzero_si512(); }
+  static I broadcast(const int32_t* p) { return _mm512_set1_epi32(*p); }
+  static I load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  template <bool kWide>
+  static I dot(I sum, I weights, const int8_t* four) {
+    int32_t bytes;
+    __builtin_memcpy(&bytes, four, 4);
+    return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(bytes));
+  }
+  static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F fma(F a, const float* factor, F sum) { return _mm512_fmadd_ps(a, _mm512_set1_ps(*factor), sum); }
+
+  /// rows[r] holds 8 dwords; vector j of `out` gets dword j of all 16 rows.
+  static void store_transposed(const __m256i* rows, uint8_t* out) {
+    __m512i a[8], b[8];
+    for (int i = 0; i < 8; ++i) a[i] = _mm512_inserti64x4(_mm512_castsi256_si512(rows[i]), rows[i + 8], 1);
+    for (int i = 0; i < 4; ++i) {
+      b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
+      b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; ++i)
+      for (int j = 0; j < 2; ++j) {
+        a[4 * i + 2 * j] = _mm512_unpacklo_epi64(b[4 * i + j], b[4 * i + 2 + j]);
+        a[4 * i + 2 * j + 1] = _mm512_unpackhi_epi64(b[4 * i + j], b[4 * i + 2 + j]);
+      }
+    // a[k] (k < 4): dwords k and k + 4 of rows 0-3 (and 8-11); a[4 + k]: of rows 4-7 (and 12-15).
+    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13),
+                  high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    for (int k = 0; k < 4; ++k) {
+      _mm512_storeu_si512(out + 64 * k, _mm512_permutex2var_epi64(a[k], low, a[4 + k]));
+      _mm512_storeu_si512(out + 64 * (k + 4), _mm512_permutex2var_epi64(a[k], high, a[4 + k]));
+    }
+  }
+};
+
+}  // namespace
+
+#include "kernels/simd/attention.h"
+#include "kernels/x86/linear.h"
+
+namespace retort::kernels::avx512 {
+namespace {
+
+void store_kv(KvType type, const float* x, std::byte* out, int64_t n) {
+  if (type != KvType::kF16)
+    return quantize_row(type == KvType::kF32 ? tensor::DType::kF32 : tensor::DType::kQ8_0, x, out, n);
+  auto* halves = reinterpret_cast<uint16_t*>(out);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(halves + i),
+                        _mm512_cvtps_ph(_mm512_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  for (; i < n; ++i) halves[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
+}
+
+}  // namespace
+
+extern const Kernels kTable;
+const Kernels kTable = {
+    .name = "avx512",
+    .quantize_rows = quantize_rows,
+    .linear = any_linear<Floats>,
+    .linear_scratch_bytes = any_linear_scratch_bytes,
+    .linear_row_grain = any_linear_row_grain,
+    .attention = simd_attention<Floats>,
+    .attention_scratch_bytes = simd_attention_scratch_bytes<Floats>,
+    .store_kv = store_kv,
+    .rms_norm = simd_rms_norm<Floats>,
+    .rope = simd_rope<Floats>,
+    .gated = simd_gated<Floats>,
+    .add = simd_add<Floats>,
+    .scale = simd_scale<Floats>,
+    .dequantize_row = dequantize_row,
+};
+
+}  // namespace retort::kernels::avx512

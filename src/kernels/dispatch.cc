@@ -1,0 +1,76 @@
+// Which instruction sets this machine has, and which table to use.
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "kernels/scalar/kernels_scalar.h"
+
+namespace retort::kernels {
+
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Kernels kTable;
+}
+namespace avx512 {
+extern const Kernels kTable;
+}
+#endif
+
+namespace {
+
+std::vector<const Kernels*> find_available() {
+  std::vector<const Kernels*> tables = {&scalar::kTable};
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    tables.push_back(&avx2::kTable);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+    tables.push_back(&avx512::kTable);
+#endif
+  return tables;
+}
+
+struct Choice {
+  const Kernels* kernels;
+  std::string error;
+};
+
+Choice choose() {
+  Choice choice{available().back(), {}};
+  const char* wanted = std::getenv("RETORT_ISA");
+  if (wanted == nullptr || *wanted == '\0') return choice;
+  std::string names;
+  for (const Kernels* table : available()) {
+    if (table->name == wanted) return {table, {}};
+    names += names.empty() ? "" : ", ";
+    names += table->name;
+  }
+  choice.error = fmt::format("RETORT_ISA={}: unknown or not supported by this machine; it has {}", wanted, names);
+  return choice;
+}
+
+const Choice& choice() {
+  static const Choice chosen = choose();
+  return chosen;
+}
+
+}  // namespace
+
+std::span<const Kernels* const> available() {
+  static const std::vector<const Kernels*> tables = find_available();
+  return tables;
+}
+
+const Kernels& active() {
+  return *choice().kernels;
+}
+
+std::string_view active_error() {
+  return choice().error;
+}
+
+}  // namespace retort::kernels

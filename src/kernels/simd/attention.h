@@ -1,0 +1,198 @@
+// Attention over a vector type V, blocked over keys with an online softmax, so that memory does not grow with the
+// context. Method: Dao et al., "FlashAttention" (2022). A block of keys is turned to fp32 once and serves every query
+// of the call and every query head that shares the key head.
+#pragma once
+
+#include "kernels/dequantize.h"
+#include "kernels/kernels.h"
+#include "kernels/simd/elementwise.h"
+
+namespace {
+
+constexpr int64_t kKeyBlock = 64;
+constexpr int64_t kFewRows = 8;  // up to here keys are not worth transposing
+
+/// C (rows, n) = or += A (rows, k) B (k, n), row-major; n is a multiple of V::kLanes.
+template <class V, int kRows, int kVectors>
+inline void gemm_block(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t k,
+                       bool accumulate) {
+  V sums[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = accumulate ? V::load(c + r * ldc + v * V::kLanes) : V(0.0f);
+  for (int64_t i = 0; i < k; ++i) {
+    V column[kVectors];
+    for (int v = 0; v < kVectors; ++v) column[v] = V::load(b + i * ldb + v * V::kLanes);
+    for (int r = 0; r < kRows; ++r) {
+      V factor(a[r * lda + i]);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = V::fma(factor, column[v], sums[r][v]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) sums[r][v].store(c + r * ldc + v * V::kLanes);
+}
+
+template <class V>
+void gemm(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t rows, int64_t n,
+          int64_t k, bool accumulate) {
+  constexpr int kRows = 6, kVectors = V::kGemmVectors;
+  auto columns = [&](int64_t r, auto row_count) {
+    constexpr int R = decltype(row_count)::value;
+    int64_t j = 0;
+    for (; j + kVectors * V::kLanes <= n; j += kVectors * V::kLanes)
+      gemm_block<V, R, kVectors>(a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc, k, accumulate);
+    for (; j < n; j += V::kLanes)
+      gemm_block<V, R, 1>(a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc, k, accumulate);
+  };
+  int64_t r = 0;
+  for (; r + kRows <= rows; r += kRows) columns(r, std::integral_constant<int, kRows>{});
+  for (; r + 2 <= rows; r += 2) columns(r, std::integral_constant<int, 2>{});
+  for (; r < rows; ++r) columns(r, std::integral_constant<int, 1>{});
+}
+
+/// One stored key or value as floats, padded with zeros to `padded` elements.
+template <class V>
+inline void load_kv(retort::kernels::KvType type, const std::byte* row, float* out, int64_t n, int64_t padded) {
+  using retort::kernels::KvType;
+  if (type == KvType::kF16) {
+    const auto* halves = reinterpret_cast<const uint16_t*>(row);
+    int64_t i = 0;
+    for (; i + V::kLanes <= n; i += V::kLanes) V::load_halves(halves + i).store(out + i);
+    for (; i < n; ++i) out[i] = half_to_float(halves[i]);
+  } else {
+    retort::kernels::dequantize_row(type == KvType::kF32 ? retort::tensor::DType::kF32 : retort::tensor::DType::kQ8_0,
+                                    row, out, n);
+  }
+  for (int64_t i = n; i < padded; ++i) out[i] = 0;
+}
+
+template <class V>
+inline float dot(const float* a, const float* b, int64_t padded) {
+  V sum(0.0f);
+  for (int64_t i = 0; i < padded; i += V::kLanes) sum = V::fma(V::load(a + i), V::load(b + i), sum);
+  return sum.sum();
+}
+
+inline int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/// The parts of the scratch memory.
+struct AttentionScratch {
+  float *queries, *sums, *scores, *keys, *values, *largest, *total;
+  static int64_t floats(int64_t rows, int64_t dim) {
+    return 2 * rows * dim + rows * kKeyBlock + 2 * kKeyBlock * dim + 2 * round_up(rows, 16);
+  }
+  AttentionScratch(float* memory, int64_t rows, int64_t dim) {
+    queries = memory;
+    sums = queries + rows * dim;
+    scores = sums + rows * dim;
+    keys = scores + rows * kKeyBlock;
+    values = keys + kKeyBlock * dim;
+    largest = values + kKeyBlock * dim;
+    total = largest + round_up(rows, 16);
+  }
+};
+
+/// Turns scores of one row into weights relative to the row's largest score so far, and keeps its sums in step. Only
+/// keys [low, high) of the block are visible.
+template <class V>
+inline void softmax_row(float* scores, int64_t low, int64_t high, float& largest, float& total, float* sums,
+                        int64_t dim) {
+  for (int64_t j = 0; j < low; ++j) scores[j] = -HUGE_VALF;
+  for (int64_t j = high; j < kKeyBlock; ++j) scores[j] = -HUGE_VALF;
+  V most = V::load(scores);
+  for (int64_t j = V::kLanes; j < kKeyBlock; j += V::kLanes) most = V::max(most, V::load(scores + j));
+  float now = most.largest();
+  if (now > largest) {
+    float correction = std::exp(largest - now);
+    total *= correction;
+    for (int64_t i = 0; i < dim; i += V::kLanes) (V::load(sums + i) * V(correction)).store(sums + i);
+    largest = now;
+  }
+  V sum(0.0f);
+  for (int64_t j = 0; j < kKeyBlock; j += V::kLanes) {
+    V weight = exp(V::load(scores + j) - V(largest));
+    weight.store(scores + j);
+    sum = sum + weight;
+  }
+  // exp() never reaches 0: hidden keys are put right here.
+  for (int64_t j = 0; j < low; ++j) scores[j] = 0;
+  for (int64_t j = high; j < kKeyBlock; ++j) scores[j] = 0;
+  if (low > 0 || high < kKeyBlock) {
+    sum = V(0.0f);
+    for (int64_t j = 0; j < kKeyBlock; j += V::kLanes) sum = sum + V::load(scores + j);
+  }
+  total += sum.sum();
+}
+
+template <class V>
+void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
+  int64_t dim = round_up(args.head_dim, V::kLanes), head_dim = args.head_dim;
+  int group = args.num_heads / args.num_kv_heads;
+  int64_t rows = (args.query_end - args.query_begin) * group;
+  AttentionScratch s(reinterpret_cast<float*>(args.scratch), rows, dim);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* q =
+        args.queries + (args.query_begin + r / group) * args.query_stride + (kv_head * group + r % group) * head_dim;
+    for (int64_t i = 0; i < dim; ++i) {
+      s.queries[r * dim + i] = i < head_dim ? q[i] * args.scale : 0;
+      s.sums[r * dim + i] = 0;
+    }
+    s.largest[r] = -HUGE_VALF;
+    s.total[r] = 0;
+  }
+  int64_t first_position = args.first_position + args.query_begin;
+  int64_t last_key = args.first_position + args.query_end - 1;
+  int64_t first_key = args.window > 0 && first_position >= args.window ? first_position - args.window + 1 : 0;
+  const std::byte* keys = args.keys + kv_head * args.head_stride;
+  const std::byte* values = args.values + kv_head * args.head_stride;
+  for (int64_t start = first_key; start <= last_key; start += kKeyBlock) {
+    int64_t count = last_key + 1 - start < kKeyBlock ? last_key + 1 - start : kKeyBlock;
+    for (int64_t j = 0; j < kKeyBlock; ++j) {
+      float* row = s.values + j * dim;  // keys pass through the values' place
+      if (j < count)
+        load_kv<V>(args.type, keys + (start + j) * args.position_stride, row, head_dim, dim);
+      else if (rows > kFewRows)
+        for (int64_t i = 0; i < dim; ++i) row[i] = 0;
+      if (rows <= kFewRows)
+        for (int64_t r = 0; r < rows; ++r)
+          s.scores[r * kKeyBlock + j] = j < count ? dot<V>(s.queries + r * dim, row, dim) : 0;
+    }
+    if (rows > kFewRows) {
+      for (int64_t i = 0; i < dim; ++i)
+        for (int64_t j = 0; j < kKeyBlock; ++j) s.keys[i * kKeyBlock + j] = s.values[j * dim + i];
+      gemm<V>(s.queries, dim, s.keys, kKeyBlock, s.scores, kKeyBlock, rows, kKeyBlock, dim, false);
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      int64_t position = first_position + r / group;
+      int64_t high = position + 1 - start, low = args.window > 0 ? position - args.window + 1 - start : 0;
+      high = high < 0 ? 0 : high > count ? count : high;
+      low = low < 0 ? 0 : low > high ? high : low;
+      if (low == high)
+        for (int64_t j = 0; j < kKeyBlock; ++j) s.scores[r * kKeyBlock + j] = 0;
+      else
+        softmax_row<V>(s.scores + r * kKeyBlock, low, high, s.largest[r], s.total[r], s.sums + r * dim, dim);
+    }
+    for (int64_t j = 0; j < count; ++j)
+      load_kv<V>(args.type, values + (start + j) * args.position_stride, s.values + j * dim, head_dim, dim);
+    gemm<V>(s.scores, kKeyBlock, s.values, dim, s.sums, dim, rows, dim, count, true);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    float* out =
+        args.output + (args.query_begin + r / group) * args.output_stride + (kv_head * group + r % group) * head_dim;
+    for (int64_t i = 0; i < head_dim; ++i) out[i] = s.sums[r * dim + i] / s.total[r];
+  }
+}
+
+template <class V>
+void simd_attention(const retort::kernels::AttentionArgs& args) {
+  for (int head = args.kv_head_begin; head < args.kv_head_end; ++head) attend_head<V>(args, head);
+}
+
+template <class V>
+int64_t simd_attention_scratch_bytes(int head_dim, int heads_per_kv_head) {
+  return 4 * AttentionScratch::floats(retort::kernels::AttentionArgs::kMaxQueries * heads_per_kv_head,
+                                      round_up(head_dim, V::kLanes));
+}
+
+}  // namespace
