@@ -1,0 +1,145 @@
+#include "graph/ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace retort::graph {
+
+Var rope_angles(Graph& graph, const Rope& rope, const Batch& batch) {
+  int half = rope.dim / 2;
+  Var out = graph.create(batch.num_tokens(), rope.dim);
+  Scratch scratch(graph, half * 8);
+  auto* frequencies = reinterpret_cast<double*>(scratch.of(0));
+  for (int i = 0; i < half; ++i) {
+    frequencies[i] = rope.position_scale * std::pow(rope.base, -2.0 * i / rope.dim);
+    if (rope.factors != nullptr) frequencies[i] /= rope.factors[i];
+  }
+  for (const Segment& segment : batch.segments) {
+    graph.for_rows(segment.num_rows, 32 * half, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        float* row = out.mutable_data() + (segment.first_row + i) * rope.dim;
+        for (int j = 0; j < half; ++j) {
+          double angle = static_cast<double>(segment.first_position + i) * frequencies[j];
+          row[j] = static_cast<float>(std::cos(angle));
+          row[half + j] = static_cast<float>(std::sin(angle));
+        }
+      }
+    });
+  }
+  return out;
+}
+
+Var apply_rope(Graph& graph, const Var& x, int head_dim, const Rope& rope, const Var& angles) {
+  RETORT_CHECK(angles.rows() == x.rows());
+  RETORT_CHECK(rope.dim <= head_dim);
+  Var out = graph.create(x.rows(), x.cols());
+  graph.for_rows(x.rows(), 2 * x.cols(), [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* cosines = angles.row(row);
+      for (int64_t at = row * x.cols(); at < (row + 1) * x.cols(); at += head_dim) {
+        graph.kernels().rope(rope.layout, x.data() + at, cosines, cosines + rope.dim / 2, out.mutable_data() + at,
+                             rope.dim);
+        std::copy(x.data() + at + rope.dim, x.data() + at + head_dim, out.mutable_data() + at + rope.dim);
+      }
+    }
+  });
+  return out;
+}
+
+namespace {
+
+/// Where one segment's keys and values are: its cache, or the rows of k and v themselves.
+void locate_keys(const Segment& segment, const Var& k, const Var& v, int layer, kernels::AttentionArgs& args) {
+  if (segment.cache != nullptr) {
+    args.type = segment.cache->type();
+    args.keys = segment.cache->keys(layer);
+    args.values = segment.cache->values(layer);
+    args.head_stride = segment.cache->head_stride();
+    args.position_stride = segment.cache->position_stride();
+    return;
+  }
+  args.type = kernels::KvType::kF32;
+  args.keys = reinterpret_cast<const std::byte*>(k.row(segment.first_row));
+  args.values = reinterpret_cast<const std::byte*>(v.row(segment.first_row));
+  args.head_stride = args.head_dim * 4;
+  args.position_stride = k.cols() * 4;
+}
+
+void store_keys(Graph& graph, const Segment& segment, const Var& k, const Var& v, const AttentionShape& shape,
+                int layer) {
+  KvCache& cache = *segment.cache;
+  RETORT_CHECK(segment.first_position + segment.num_rows <= cache.capacity());
+  graph.for_rows(segment.num_rows, 2 * k.cols(), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      for (int head = 0; head < shape.num_kv_heads; ++head) {
+        int64_t at = head * cache.head_stride() + (segment.first_position + i) * cache.position_stride();
+        int64_t from = head * shape.head_dim;
+        graph.kernels().store_kv(cache.type(), k.row(segment.first_row + i) + from, cache.keys(layer) + at,
+                                 shape.head_dim);
+        graph.kernels().store_kv(cache.type(), v.row(segment.first_row + i) + from, cache.values(layer) + at,
+                                 shape.head_dim);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const AttentionShape& shape, int layer,
+              const Batch& batch) {
+  RETORT_CHECK(q.cols() == shape.num_heads * shape.head_dim);
+  RETORT_CHECK(k.cols() == shape.num_kv_heads * shape.head_dim);
+  const kernels::Kernels& kernels = graph.kernels();
+  Var out = graph.create(q.rows(), q.cols());
+  Scratch scratch(graph, kernels.attention_scratch_bytes(shape.head_dim, shape.num_heads / shape.num_kv_heads));
+
+  // Work is cut into (segment, kv head, block of queries). Blocks of one segment share its keys in the cache.
+  constexpr int64_t kQueryBlock = 32;
+  int64_t pieces = 0, cost = 0;
+  for (const Segment& segment : batch.segments) {
+    if (segment.cache != nullptr) store_keys(graph, segment, k, v, shape, layer);
+    pieces += (segment.num_rows + kQueryBlock - 1) / kQueryBlock * shape.num_kv_heads;
+    cost += segment.num_rows * (segment.first_position + segment.num_rows) * q.cols();
+  }
+  auto compute = [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t piece = begin; piece < end; ++piece) {
+      int64_t local = piece;
+      size_t which = 0;
+      auto pieces_of = [&](const Segment& s) {
+        return (s.num_rows + kQueryBlock - 1) / kQueryBlock * shape.num_kv_heads;
+      };
+      while (local >= pieces_of(batch.segments[which])) local -= pieces_of(batch.segments[which++]);
+      const Segment& segment = batch.segments[which];
+      // The last blocks see the most keys: handing them out first keeps the threads evenly busy.
+      int64_t blocks = (segment.num_rows + kQueryBlock - 1) / kQueryBlock;
+      int64_t block = blocks - 1 - local / shape.num_kv_heads;
+      kernels::AttentionArgs args;
+      args.query_begin = block * kQueryBlock;
+      args.query_end = std::min(segment.num_rows, args.query_begin + kQueryBlock);
+      args.first_position = segment.cache != nullptr ? segment.first_position : 0;
+      args.window = shape.window;
+      args.num_heads = shape.num_heads;
+      args.num_kv_heads = shape.num_kv_heads;
+      args.head_dim = shape.head_dim;
+      args.kv_head_begin = static_cast<int>(local % shape.num_kv_heads);
+      args.kv_head_end = args.kv_head_begin + 1;
+      args.scale = shape.scale;
+      args.queries = q.row(segment.first_row);
+      args.query_stride = q.cols();
+      locate_keys(segment, k, v, layer, args);
+      args.output = out.mutable_data() + segment.first_row * out.cols();
+      args.output_stride = out.cols();
+      args.scratch = scratch.of(thread);
+      kernels.attention(args);
+    }
+  };
+  if (cost < 32768)
+    compute(0, pieces, 0);
+  else
+    graph.pool().parallel_for(pieces, 1, compute);
+  return out;
+}
+
+}  // namespace retort::graph

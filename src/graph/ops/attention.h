@@ -1,0 +1,39 @@
+// Attention with rotary position embedding, over a KV cache when serving and over the batch itself when training.
+#pragma once
+
+#include <span>
+
+#include "graph/batch.h"
+#include "graph/graph.h"
+
+namespace retort::graph {
+
+/// Rotary position embedding of one kind of layer. Su et al., "RoFormer" (2021).
+struct Rope {
+  kernels::RopeLayout layout = kernels::RopeLayout::kHalves;
+  int dim = 0;                     // elements of a head that rotate; even
+  double base = 10000;             // theta
+  double position_scale = 1;       // positions are multiplied by it (linear scaling)
+  const float* factors = nullptr;  // dim / 2 divisors of the frequencies (llama 3 scaling), or null
+};
+
+/// Cosines and sines of every row's position: (tokens, dim), the cosines first. Computed once per batch and kind of
+/// layer.
+Var rope_angles(Graph& graph, const Rope& rope, const Batch& batch);
+
+/// Rotates each head of x (tokens, heads * head_dim).
+Var apply_rope(Graph& graph, const Var& x, int head_dim, const Rope& rope, const Var& angles);
+
+struct AttentionShape {
+  int num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  float scale = 1;     // of the scores
+  int64_t window = 0;  // positions a query sees, itself included; 0: all before it
+};
+
+/// Causal attention within each segment. q is (tokens, num_heads * head_dim), k and v (tokens, num_kv_heads *
+/// head_dim), rotated already; the result has q's shape. With caches, k and v are first stored at the segment's
+/// positions of `layer`; the caches' length is advanced by whoever runs the batch, once all layers are done.
+Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const AttentionShape& shape, int layer,
+              const Batch& batch);
+
+}  // namespace retort::graph

@@ -1,0 +1,70 @@
+#include "graph/ops/linear.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace retort::graph {
+
+void linear_all(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
+  const kernels::Kernels& kernels = graph.kernels();
+  int64_t tokens = x.rows();
+  int64_t all_rows = 0, scratch_bytes = 0, grain = 1;
+  bool quantized = false;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const tensor::Tensor& matrix = weights[i]->matrix;
+    RETORT_CHECK(matrix.cols == x.cols());
+    outputs[i] = graph.create(tokens, matrix.rows);
+    all_rows += matrix.rows;
+    grain = std::max(grain, kernels.linear_row_grain(matrix.dtype, tokens));
+    scratch_bytes = std::max(scratch_bytes, kernels.linear_scratch_bytes(matrix.dtype, matrix.cols, tokens));
+    quantized |= tensor::info(matrix.dtype).quantized;
+  }
+  const kernels::QuantizedRows* quants = quantized ? &x.quantized() : nullptr;
+  Scratch scratch(graph, scratch_bytes);
+
+  // Pieces are a few per thread, so that a thread that is late gets fewer; each is a whole number of tiles.
+  int64_t threads = graph.pool().num_threads();
+  int64_t piece = (all_rows / (threads * 4) + grain - 1) / grain * grain;
+  piece = std::max(piece, grain);
+  int64_t pieces = 0;
+  for (const LinearWeights* w : weights) pieces += (w->matrix.rows + piece - 1) / piece;
+
+  auto compute = [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t index = begin; index < end; ++index) {
+      size_t which = 0;
+      int64_t local = index;
+      while (local >= (weights[which]->matrix.rows + piece - 1) / piece)
+        local -= (weights[which++]->matrix.rows + piece - 1) / piece;
+      const LinearWeights& w = *weights[which];
+      kernels::LinearArgs args;
+      args.dtype = w.matrix.dtype;
+      args.weights = w.matrix.data;
+      args.in_features = w.matrix.cols;
+      args.row_begin = local * piece;
+      args.row_end = std::min(w.matrix.rows, (local + 1) * piece);
+      args.num_tokens = tokens;
+      args.input = x.data();
+      args.input_stride = x.cols();
+      args.quantized = quants;
+      args.bias = w.bias ? w.bias.floats() : nullptr;
+      args.output = outputs[which].mutable_data();
+      args.output_stride = w.matrix.rows;
+      args.scratch = scratch.of(thread);
+      kernels.linear(args);
+    }
+  };
+  if (threads == 1 || all_rows * x.cols() * tokens < 16384)
+    compute(0, pieces, 0);
+  else
+    graph.pool().parallel_for(pieces, 1, compute);
+}
+
+Var linear(Graph& graph, const Var& x, const LinearWeights& weights) {
+  const LinearWeights* one = &weights;
+  Var output;
+  linear_all(graph, x, {&one, 1}, {&output, 1});
+  return output;
+}
+
+}  // namespace retort::graph

@@ -1,0 +1,47 @@
+// LanguageModel: what every architecture offers, and the registry that makes one from a model file.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/gguf.h"
+#include "graph/batch.h"
+#include "graph/graph.h"
+#include "models/hyperparameters.h"
+#include "nn/declarations.h"
+
+namespace retort::models {
+
+/// A decoder-only transformer: immutable once its weights are bound, safe to use from many threads at once (each with a
+/// Workspace of its own). Its weights point into the model file, which must outlive it.
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  /// One forward pass over a batch: (batch.wanted, vocabulary), the logits of the token after each wanted row. With
+  /// caches, stores keys and values at the segments' positions but does not advance the caches.
+  virtual graph::Var logits(graph::Graph& graph, const graph::Batch& batch) const = 0;
+
+  const Hyperparameters& hyperparameters() const { return hyperparameters_; }
+  graph::KvShape kv_shape() const {
+    return {hyperparameters_.num_layers, hyperparameters_.num_kv_heads, hyperparameters_.head_dim};
+  }
+  const nn::Declarations& declarations() const { return declarations_; }
+
+ protected:
+  explicit LanguageModel(Hyperparameters hyperparameters) : hyperparameters_(std::move(hyperparameters)) {}
+  Hyperparameters hyperparameters_;
+  nn::Declarations declarations_;
+};
+
+/// Makes the model that `file` describes and binds its weights. Fails when the architecture is unknown (listing the
+/// known), a hyper-parameter is missing or senseless, or the tensors do not fit.
+base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file);
+
+/// "gemma3, llama, qwen2".
+std::string architecture_names();
+
+}  // namespace retort::models

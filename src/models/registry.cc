@@ -1,0 +1,49 @@
+#include <fmt/format.h>
+
+#include "models/architectures.h"
+#include "models/language_model.h"
+
+namespace retort::models {
+namespace {
+
+struct Architecture {
+  std::string_view name;  // general.architecture
+  std::unique_ptr<LanguageModel> (*make)(const Hyperparameters&);
+};
+
+constexpr Architecture kArchitectures[] = {
+    {"gemma3", make_gemma3},
+    {"llama", make_llama},
+    {"qwen2", make_qwen2},
+};
+
+}  // namespace
+
+std::string architecture_names() {
+  std::string names;
+  for (const Architecture& entry : kArchitectures) {
+    names += names.empty() ? "" : ", ";
+    names += entry.name;
+  }
+  return names;
+}
+
+base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file) {
+  RETORT_TRY(std::optional<std::string_view> name, file.string("general.architecture"));
+  for (const Architecture& entry : kArchitectures) {
+    if (name != entry.name) continue;
+    RETORT_TRY(Hyperparameters hyperparameters, read_hyperparameters(file));
+    std::unique_ptr<LanguageModel> model = entry.make(hyperparameters);
+    std::vector<nn::Offer> offers;
+    offers.reserve(file.tensors().size());
+    for (const formats::GgufTensor& tensor : file.tensors())
+      offers.push_back({std::string(tensor.name), tensor.dtype,
+                        std::vector<int64_t>(tensor.dims, tensor.dims + tensor.num_dims), tensor.data.data()});
+    RETORT_TRY_STATUS(nn::bind(model->declarations(), offers, file.path(), hyperparameters.summary()));
+    return model;
+  }
+  return base::fail(fmt::format("{}: general.architecture is \"{}\", known are {}", file.path(),
+                                name.value_or("(missing)"), architecture_names()));
+}
+
+}  // namespace retort::models

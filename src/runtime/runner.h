@@ -1,0 +1,68 @@
+// Runner: feeds tokens of one or many sequences through a model and hands out logits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "graph/graph.h"
+#include "graph/kv_cache.h"
+#include "models/language_model.h"
+
+namespace retort::runtime {
+
+/// Which logits a caller wants of the tokens it feeds.
+enum class Want : uint8_t { kNone, kLast, kAll };
+
+/// Tokens to append to one sequence, whose past is in `cache`.
+struct Input {
+  graph::KvCache* cache = nullptr;
+  std::span<const int32_t> tokens;
+  Want want = Want::kLast;
+};
+
+/// Runs forward passes; owns the memory they need and keeps it. Not thread-safe: one Runner per thread that decodes,
+/// each with a ThreadPool of its own. `model`, `pool` and `kernels` must outlive it.
+class Runner {
+ public:
+  Runner(const models::LanguageModel& model, base::ThreadPool& pool,
+         const kernels::Kernels& kernels = kernels::active());
+
+  /// Called with the index of the input, the index of the token within it, and the (vocabulary) logits of what follows
+  /// that token; the callee may change them, and must copy what it keeps.
+  using OnLogits = base::FunctionRef<void(size_t input, int64_t token, std::span<float> logits)>;
+
+  /// Appends every input's tokens to its sequence and reports the wanted logits, by input and by token, in order. One
+  /// pass over the weights serves all inputs; long inputs are cut into chunks to bound memory. Each sequence gets what
+  /// it would get alone, within the kernels' tolerance. Fails, before anything is computed, when a sequence does not
+  /// fit its cache or a token is not in the vocabulary. After the first calls of one shape, nothing is allocated.
+  base::Status run(std::span<const Input> inputs, OnLogits on_logits);
+
+  /// A cache of the model's shape.
+  base::Result<graph::KvCache> make_cache(int64_t capacity, kernels::KvType type = kernels::KvType::kF16) const {
+    return graph::KvCache::create(model_.kv_shape(), capacity, type);
+  }
+
+  const models::LanguageModel& model() const { return model_; }
+  base::ThreadPool& pool() { return workspace_.pool(); }
+
+ private:
+  void run_chunk(OnLogits on_logits);
+
+  const models::LanguageModel& model_;
+  graph::Workspace workspace_;
+  // Of the chunk being built: kept to reuse their memory.
+  std::vector<int32_t> tokens_;
+  std::vector<graph::Segment> segments_;
+  std::vector<int64_t> wanted_;
+  struct Origin {
+    size_t input;
+    int64_t token;
+  };
+  std::vector<Origin> origins_;
+};
+
+}  // namespace retort::runtime
