@@ -16,6 +16,10 @@ int report(const base::Error& error) {
   return kFailed;
 }
 
+int finish(const base::Result<int>& result) {
+  return result ? *result : report(result.error());
+}
+
 base::Result<std::string> read_input(const std::string& path) {
   if (path.empty() || path == "-")
     return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());

@@ -29,6 +29,9 @@ using AddCommand = void (*)(CLI::App& app, int& exit_code);
 /// Prints `retort: MESSAGE` to stderr and returns kFailed, for `return report(result.error());`.
 int report(const base::Error& error);
 
+/// The exit code of a command's result; an error is reported first.
+int finish(const base::Result<int>& result);
+
 /// All of stdin, or of the file at `path` when it is not empty or "-".
 base::Result<std::string> read_input(const std::string& path);
 

@@ -3,4 +3,10 @@
 
 #include "cli/command.h"
 
-namespace retort::cli {}  // namespace retort::cli
+namespace retort::cli {
+
+void add_logits(CLI::App& app, int& exit_code);
+void add_perplexity(CLI::App& app, int& exit_code);
+void add_tokenize(CLI::App& app, int& exit_code);
+
+}  // namespace retort::cli

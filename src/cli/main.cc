@@ -7,16 +7,17 @@
 #include "cli/commands.h"
 
 int main(int argc, char** argv) {
+  using namespace retort::cli;
   std::signal(SIGPIPE, SIG_DFL);
   CLI::App app("Retort runs small language models on a plain CPU.", "retort");
   app.set_version_flag("--version", RETORT_VERSION);
   app.require_subcommand(1);
-  int exit_code = retort::cli::kDone;
-  for (retort::cli::AddCommand add : std::initializer_list<retort::cli::AddCommand>{}) add(app, exit_code);
+  int exit_code = kDone;
+  for (AddCommand add : {add_logits, add_perplexity, add_tokenize}) add(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? retort::cli::kDone : retort::cli::kUsage;
+    return app.exit(error) == 0 ? kDone : kUsage;
   }
   return exit_code;
 }
