@@ -7,6 +7,7 @@ namespace retort::cli {
 
 void add_logits(CLI::App& app, int& exit_code);
 void add_perplexity(CLI::App& app, int& exit_code);
+void add_template(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);
 
 }  // namespace retort::cli

@@ -1,0 +1,277 @@
+#include "text/jinja/value.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "text/utf8.h"
+
+namespace retort::text::jinja {
+
+Value Value::undefined(std::string name) {
+  Value value;
+  value.data_ = Missing{std::make_shared<const std::string>(std::move(name))};
+  return value;
+}
+
+Value Value::none() {
+  Value value;
+  value.data_ = None{};
+  return value;
+}
+
+Value Value::list(std::vector<Value> items, bool tuple) {
+  Value value;
+  value.data_ = std::make_shared<List>(List{std::move(items), tuple});
+  return value;
+}
+
+Value Value::dict(Dict dict) {
+  Value value;
+  value.data_ = std::make_shared<Dict>(std::move(dict));
+  return value;
+}
+
+Value Value::callable(std::string name, std::function<Value(Arguments&)> call) {
+  Value value;
+  value.data_ = std::make_shared<Callable>(Callable{std::move(name), std::move(call)});
+  return value;
+}
+
+const std::string& Value::undefined_name() const {
+  static const std::string unnamed = "value";
+  const auto& name = std::get<Missing>(data_).name;
+  return name != nullptr ? *name : unnamed;
+}
+
+const void* Value::identity() const {
+  if (is_list()) return &as_list();
+  if (is_dict()) return &as_dict();
+  if (is_callable()) return &as_callable();
+  return nullptr;
+}
+
+bool Value::truthy() const {
+  switch (kind()) {
+    case Kind::kUndefined:
+    case Kind::kNone:
+      return false;
+    case Kind::kBool:
+      return as_bool();
+    case Kind::kInt:
+      return as_int() != 0;
+    case Kind::kFloat:
+      return as_number() != 0;
+    case Kind::kString:
+      return !as_string().empty();
+    case Kind::kList:
+      return !as_list().items.empty();
+    case Kind::kDict:
+      return as_dict().name_space || !as_dict().items.empty();
+    case Kind::kCallable:
+      return true;
+  }
+  return false;
+}
+
+std::string_view Value::type_name() const {
+  switch (kind()) {
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return "str";
+    case Kind::kList:
+      return as_list().tuple ? "tuple" : "list";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kCallable:
+      return "function";
+  }
+  return "";
+}
+
+std::string format_float(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  char buffer[40];
+  double magnitude = std::fabs(value);
+  bool plain = value == 0 || (magnitude >= 1e-4 && magnitude < 1e16);
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, value,
+                           plain ? std::chars_format::fixed : std::chars_format::scientific);
+  std::string text(buffer, end.ptr);
+  if (plain && text.find('.') == std::string::npos) text += ".0";
+  return text;
+}
+
+namespace {
+
+std::string quote(const std::string& text) {
+  char mark = text.find('\'') != std::string::npos && text.find('"') == std::string::npos ? '"' : '\'';
+  std::string out(1, mark);
+  for (char c : text) {
+    if (c == mark || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (static_cast<unsigned char>(c) < 32 || c == 127) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + mark;
+}
+
+constexpr int kMaxNesting = 200;
+
+std::string repr_of(const Value& value, int depth) {
+  if (depth > kMaxNesting) throw TemplateError{"the value is nested too deeply to print"};
+  switch (value.kind()) {
+    case Value::Kind::kUndefined:
+      return "Undefined";
+    case Value::Kind::kNone:
+      return "None";
+    case Value::Kind::kBool:
+      return value.as_bool() ? "True" : "False";
+    case Value::Kind::kInt:
+      return std::to_string(value.as_int());
+    case Value::Kind::kFloat:
+      return format_float(value.as_number());
+    case Value::Kind::kString:
+      return quote(value.as_string());
+    case Value::Kind::kCallable:
+      return fmt::format("<function {}>", value.as_callable().name);
+    case Value::Kind::kList: {
+      const List& list = value.as_list();
+      std::string out(1, list.tuple ? '(' : '[');
+      for (size_t i = 0; i < list.items.size(); ++i) out += (i > 0 ? ", " : "") + repr_of(list.items[i], depth + 1);
+      if (list.tuple && list.items.size() == 1) out += ',';
+      return out + (list.tuple ? ')' : ']');
+    }
+    case Value::Kind::kDict: {
+      std::string out = "{";
+      bool first = true;
+      for (const auto& [key, item] : value.as_dict().items) {
+        out += (first ? "" : ", ") + repr_of(key, depth + 1) + ": " + repr_of(item, depth + 1);
+        first = false;
+      }
+      return out + "}";
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string Value::repr() const {
+  return repr_of(*this, 0);
+}
+
+std::string Value::str() const {
+  if (is_string()) return as_string();
+  if (is_undefined()) return "";
+  return repr();
+}
+
+bool Value::equals(const Value& other) const {
+  if (is_number() && other.is_number()) {
+    if (!is_float() && !other.is_float()) return as_int() == other.as_int();
+    return as_number() == other.as_number();
+  }
+  if (kind() != other.kind()) return false;
+  switch (kind()) {
+    case Kind::kUndefined:
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      return as_string() == other.as_string();
+    case Kind::kList: {
+      const auto &a = as_list().items, &b = other.as_list().items;
+      if (a.size() != b.size() || as_list().tuple != other.as_list().tuple) return false;
+      for (size_t i = 0; i < a.size(); ++i)
+        if (!a[i].equals(b[i])) return false;
+      return true;
+    }
+    case Kind::kDict: {
+      const auto &a = as_dict().items, &b = other.as_dict().items;
+      if (a.size() != b.size()) return false;
+      for (const auto& [key, item] : a) {
+        const Value* found = other.as_dict().find(key);
+        if (found == nullptr || !item.equals(*found)) return false;
+      }
+      return true;
+    }
+    default:
+      return identity() == other.identity();
+  }
+}
+
+bool Value::less(const Value& other) const {
+  if (is_number() && other.is_number()) {
+    if (!is_float() && !other.is_float()) return as_int() < other.as_int();
+    return as_number() < other.as_number();
+  }
+  if (is_string() && other.is_string()) return as_string() < other.as_string();
+  if (is_list() && other.is_list() && as_list().tuple == other.as_list().tuple) {
+    const auto &a = as_list().items, &b = other.as_list().items;
+    for (size_t i = 0; i < a.size() && i < b.size(); ++i)
+      if (!a[i].equals(b[i])) return a[i].less(b[i]);
+    return a.size() < b.size();
+  }
+  throw TemplateError{fmt::format("'<' not supported between {} and {}", type_name(), other.type_name())};
+}
+
+const Value* Dict::find(const Value& key) const {
+  for (const auto& [k, v] : items)
+    if (k.equals(key)) return &v;
+  return nullptr;
+}
+
+void Dict::set(const Value& key, Value value) {
+  if (const Value* found = find(key))
+    *const_cast<Value*>(found) = std::move(value);
+  else
+    items.emplace_back(key, std::move(value));
+}
+
+Value Arguments::get(size_t index, std::string_view name) const {
+  return get(index, name, Value());
+}
+
+Value Arguments::get(size_t index, std::string_view name, Value fallback) const {
+  if (index < positional.size()) return positional[index];
+  for (const auto& [key, value] : named)
+    if (key == name) return value;
+  return fallback;
+}
+
+int64_t code_points(std::string_view text) {
+  int64_t count = 0;
+  for (char c : text) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+  return count;
+}
+
+size_t code_point_offset(std::string_view text, int64_t index) {
+  size_t at = 0;
+  for (; at < text.size(); ++at) {
+    if ((static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) continue;
+    if (index-- == 0) return at;
+  }
+  return at;
+}
+
+}  // namespace retort::text::jinja

@@ -1,0 +1,128 @@
+// Value: what a template computes with: Python's None, bool, int, float, str, list, tuple and dict, and Jinja's
+// undefined.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace retort::text::jinja {
+
+class Value;
+struct Arguments;
+
+/// Thrown within the interpreter and turned into an Error at its border; `offset` is a byte of the template's source.
+struct TemplateError {
+  std::string message;
+  size_t offset = SIZE_MAX;  // unknown: the innermost expression being evaluated
+};
+
+struct List {
+  std::vector<Value> items;
+  bool tuple = false;
+};
+
+/// In order of insertion, as Python's.
+struct Dict {
+  std::vector<std::pair<Value, Value>> items;
+  bool name_space = false;  // made by namespace(): its attributes may be set
+  const Value* find(const Value& key) const;
+  void set(const Value& key, Value value);
+};
+
+/// A macro, a method bound to its object, or a global function.
+struct Callable {
+  std::string name;
+  std::function<Value(Arguments&)> call;
+};
+
+/// Copies share lists, dicts and callables, as Python's references do.
+class Value {
+ public:
+  enum class Kind { kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kDict, kCallable };
+
+  Value() = default;  // undefined
+  static Value undefined(std::string name);
+  static Value none();
+  Value(bool b) : data_(b) {}                       // NOLINT(google-explicit-constructor)
+  Value(int64_t i) : data_(i) {}                    // NOLINT(google-explicit-constructor)
+  Value(int i) : data_(static_cast<int64_t>(i)) {}  // NOLINT(google-explicit-constructor)
+  Value(double d) : data_(d) {}                     // NOLINT(google-explicit-constructor)
+  Value(std::string s)
+      : data_(std::make_shared<const std::string>(std::move(s))) {}  // NOLINT(google-explicit-constructor)
+  Value(std::string_view s) : Value(std::string(s)) {}               // NOLINT(google-explicit-constructor)
+  Value(const char* s) : Value(std::string(s)) {}                    // NOLINT(google-explicit-constructor)
+  static Value list(std::vector<Value> items, bool tuple = false);
+  static Value dict(Dict dict = {});
+  static Value callable(std::string name, std::function<Value(Arguments&)> call);
+
+  Kind kind() const { return static_cast<Kind>(data_.index()); }
+  bool is_undefined() const { return kind() == Kind::kUndefined; }
+  bool is_none() const { return kind() == Kind::kNone; }
+  bool is_string() const { return kind() == Kind::kString; }
+  bool is_list() const { return kind() == Kind::kList; }
+  bool is_dict() const { return kind() == Kind::kDict; }
+  bool is_callable() const { return kind() == Kind::kCallable; }
+  bool is_bool() const { return kind() == Kind::kBool; }
+  bool is_int() const { return kind() == Kind::kInt; }
+  bool is_float() const { return kind() == Kind::kFloat; }
+  bool is_number() const { return is_bool() || is_int() || is_float(); }
+
+  bool as_bool() const { return std::get<bool>(data_); }
+  int64_t as_int() const { return is_bool() ? static_cast<int64_t>(as_bool()) : std::get<int64_t>(data_); }
+  double as_number() const { return is_float() ? std::get<double>(data_) : static_cast<double>(as_int()); }
+  const std::string& as_string() const { return *std::get<std::shared_ptr<const std::string>>(data_); }
+  List& as_list() const { return *std::get<std::shared_ptr<List>>(data_); }
+  Dict& as_dict() const { return *std::get<std::shared_ptr<Dict>>(data_); }
+  const Callable& as_callable() const { return *std::get<std::shared_ptr<Callable>>(data_); }
+  const std::string& undefined_name() const;
+  /// The object behind a list, dict or callable, for identity.
+  const void* identity() const;
+
+  bool truthy() const;
+  /// Python's type name, for messages: "str", "int", "dict".
+  std::string_view type_name() const;
+  /// Python's str() and repr().
+  std::string str() const;
+  std::string repr() const;
+  /// Python's ==.
+  bool equals(const Value& other) const;
+  /// Python's <; throws TemplateError for kinds that do not compare.
+  bool less(const Value& other) const;
+
+ private:
+  struct None {};
+  struct Missing {
+    std::shared_ptr<const std::string> name;
+  };
+  std::variant<Missing, None, bool, int64_t, double, std::shared_ptr<const std::string>, std::shared_ptr<List>,
+               std::shared_ptr<Dict>, std::shared_ptr<Callable>>
+      data_;
+};
+
+/// What a call was given.
+struct Arguments {
+  std::vector<Value> positional;
+  std::vector<std::pair<std::string, Value>> named;
+
+  /// The argument at `index` or of this name, or undefined.
+  Value get(size_t index, std::string_view name) const;
+  /// The same with a default.
+  Value get(size_t index, std::string_view name, Value fallback) const;
+};
+
+/// Python's repr of a float: the shortest digits that read back the same.
+std::string format_float(double value);
+
+/// Number of code points, and byte offset of the index-th (text.size() past the end).
+int64_t code_points(std::string_view text);
+size_t code_point_offset(std::string_view text, int64_t index);
+
+}  // namespace retort::text::jinja
