@@ -1,0 +1,10 @@
+#!/bin/sh
+# Checks formatting and naming of all C++ sources; changes nothing.
+set -eu
+cd "$(dirname "$0")/.."
+sources=$(git ls-files '*.cc' '*.h' '*.c')
+clang-format --dry-run --Werror $sources
+cmake --preset dev >/dev/null
+run_tidy=$(command -v run-clang-tidy || command -v run-clang-tidy-14)
+"$run_tidy" -quiet -p build/dev "src/.*\.cc" >build/dev/tidy.log 2>&1 || { cat build/dev/tidy.log; exit 1; }
+echo "lint ok"
