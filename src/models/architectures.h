@@ -1,4 +1,4 @@
-// The known architectures: each is one file, one line here and one in registry.cc.
+// The known architectures: each is one file and one line here.
 #pragma once
 
 #include <cmath>
@@ -8,9 +8,15 @@
 
 namespace retort::models {
 
-std::unique_ptr<LanguageModel> make_gemma3(const Hyperparameters& hyperparameters);
-std::unique_ptr<LanguageModel> make_llama(const Hyperparameters& hyperparameters);
-std::unique_ptr<LanguageModel> make_qwen2(const Hyperparameters& hyperparameters);
+/// X(NAME): the file NAME.cc defines make_NAME, for files whose general.architecture is NAME.
+#define RETORT_ARCHITECTURES(X) \
+  X(gemma3)                     \
+  X(llama)                      \
+  X(qwen2)
+
+#define RETORT_DECLARE(name) std::unique_ptr<LanguageModel> make_##name(const Hyperparameters& hyperparameters);
+RETORT_ARCHITECTURES(RETORT_DECLARE)
+#undef RETORT_DECLARE
 
 /// The usual scale of attention scores.
 inline float attention_scale(const Hyperparameters& h) {

@@ -2,8 +2,10 @@
 // with every instruction set, and the identities that must hold whatever the weights are.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -60,7 +62,16 @@ double worst(const std::vector<float>& actual, const std::vector<float>& expecte
   return most;
 }
 
-class GoldenTest : public testing::TestWithParam<std::tuple<const char*, const kernels::Kernels*>> {};
+/// Every golden there is.
+std::vector<std::string> golden_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(RETORT_SOURCE_DIR "/tests/golden/models"))
+    if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class GoldenTest : public testing::TestWithParam<std::tuple<std::string, const kernels::Kernels*>> {};
 
 }  // namespace
 
@@ -75,11 +86,11 @@ TEST_P(GoldenTest, LogitsMatchTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, GoldenTest,
-                         testing::Combine(testing::Values("llama", "llama-rope-scaled", "qwen2", "gemma3"),
+                         testing::Combine(testing::ValuesIn(golden_names()),
                                           testing::ValuesIn(kernels::available().begin(), kernels::available().end())),
                          [](const auto& tested) {
-                           std::string name = std::string(std::get<0>(tested.param)) + "_" +
-                                              std::string(std::get<1>(tested.param)->name);
+                           std::string name =
+                               std::get<0>(tested.param) + "_" + std::string(std::get<1>(tested.param)->name);
                            for (char& c : name)
                              if (c == '-') c = '_';
                            return name;

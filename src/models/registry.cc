@@ -12,9 +12,9 @@ struct Architecture {
 };
 
 constexpr Architecture kArchitectures[] = {
-    {"gemma3", make_gemma3},
-    {"llama", make_llama},
-    {"qwen2", make_qwen2},
+#define RETORT_REGISTER(name) {#name, make_##name},
+    RETORT_ARCHITECTURES(RETORT_REGISTER)
+#undef RETORT_REGISTER
 };
 
 }  // namespace
