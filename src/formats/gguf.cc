@@ -74,6 +74,15 @@ base::Result<GgufFile> open_one(const std::string& path) {
   return file;
 }
 
+base::Status check_part(const GgufFile& file, int part, int64_t count) {
+  RETORT_TRY(std::optional<int64_t> number, file.integer("split.no"));
+  RETORT_TRY(std::optional<int64_t> file_count, file.integer("split.count"));
+  if (number == part - 1 && file_count == count) return {};
+  return base::fail(fmt::format(
+      "{}: split.no={} and split.count={}, expected {} and {}: it is another part, or part of another model",
+      file.path(), number.value_or(-1), file_count.value_or(-1), part - 1, count));
+}
+
 }  // namespace
 
 double GgufArray::number(uint64_t index) const {
@@ -117,16 +126,14 @@ base::Result<GgufFile> GgufFile::open(const std::string& path) {
                     "others beside it",
                     path, *count, *count));
   RETORT_TRY(std::optional<int64_t> all_tensors, file.integer("split.tensors.count"));
+  RETORT_TRY_STATUS(check_part(file, 1, *count));
   for (int part = 2; part <= name->second; ++part) {
-    std::string part_path = fmt::format("{}-{:05}-of-{:05}.gguf", name->first, part, name->second);
-    RETORT_TRY(GgufFile next, open_one(part_path));
-    RETORT_TRY(std::optional<int64_t> number, next.integer("split.no"));
-    RETORT_TRY(std::optional<int64_t> next_count, next.integer("split.count"));
-    if (number != part - 1 || next_count != count)
-      return base::fail(
-          fmt::format("{}: split.no={} and split.count={}, expected {} and {}: it is part of another model", part_path,
-                      number.value_or(-1), next_count.value_or(-1), part - 1, *count));
-    GgufParser::append_part(file, std::move(next));
+    base::Result<GgufFile> next = open_one(fmt::format("{}-{:05}-of-{:05}.gguf", name->first, part, name->second));
+    if (!next)
+      return base::fail(fmt::format("part {} of {} cannot be read: {}: all parts must lie beside the first", part,
+                                    name->second, next.error().message));
+    RETORT_TRY_STATUS(check_part(*next, part, *count));
+    GgufParser::append_part(file, std::move(*next));
   }
   if (all_tensors && *all_tensors != static_cast<int64_t>(file.tensors_.size()))
     return base::fail(fmt::format("{}: all parts together have {} tensors, split.tensors.count is {}", path,

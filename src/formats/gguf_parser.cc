@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr uint64_t kMaxDim = uint64_t{1} << 40;
+constexpr uint64_t kReserved = 4096;  // entries made room for at once: a count is believed as its entries are read
 
 /// Bytes of one element of a fixed-size type, 0 for strings and arrays.
 size_t element_bytes(GgufType type) {
@@ -159,7 +160,7 @@ base::Result<GgufValue> GgufParser::read_value(const std::string& field, GgufTyp
 base::Status GgufParser::read_metadata(GgufFile& file, uint64_t count) {
   // The smallest entry is a key's length, a type and a byte.
   if (count > left() / 13) return fault("metadata_kv_count", fmt::format("{} entries do not fit the file", count));
-  file.metadata_.reserve(count);
+  file.metadata_.reserve(std::min(count, kReserved));
   for (uint64_t i = 0; i < count; ++i) {
     RETORT_TRY(std::string_view key, read_string(fmt::format("key of metadata entry {}", i)));
     if (key.empty()) return fault(fmt::format("key of metadata entry {}", i), "is empty");
@@ -174,8 +175,8 @@ base::Status GgufParser::read_metadata(GgufFile& file, uint64_t count) {
 base::Status GgufParser::read_tensors(GgufFile& file, uint64_t count) {
   // The smallest entry is a name's length, a dimension count, a dimension, a type and an offset.
   if (count > left() / 24) return fault("tensor_count", fmt::format("{} tensors do not fit the file", count));
-  file.tensors_.reserve(count);
-  offsets_.reserve(count);
+  file.tensors_.reserve(std::min(count, kReserved));
+  offsets_.reserve(std::min(count, kReserved));
   for (uint64_t i = 0; i < count; ++i) {
     GgufTensor tensor;
     RETORT_TRY(tensor.name, read_string(fmt::format("name of tensor {}", i)));
@@ -218,7 +219,8 @@ base::Status GgufParser::place_tensors(GgufFile& file, const std::vector<uint64_
     alignment = static_cast<uint64_t>(*wanted);
   }
   if (file.tensors_.empty()) return {};
-  uint64_t start = (at_ + alignment - 1) / alignment * alignment;
+  auto aligned = [alignment](uint64_t position) { return (position + alignment - 1) / alignment * alignment; };
+  uint64_t start = aligned(at_), end = start;
   for (size_t i = 0; i < offsets.size(); ++i) {
     GgufTensor& tensor = file.tensors_[i];
     auto bytes = static_cast<uint64_t>(tensor::row_bytes(tensor.dtype, tensor.num_elements()));
@@ -230,7 +232,13 @@ base::Status GgufParser::place_tensors(GgufFile& file, const std::vector<uint64_
           fmt::format("{}: tensor {} needs {} bytes from byte {}, the file ends at {}: it is cut short or damaged",
                       name_, quoted(tensor.name), bytes, start + offsets[i], bytes_.size()));
     tensor.data = bytes_.subspan(start + offsets[i], bytes);
+    end = std::max(end, aligned(start + offsets[i] + bytes));
   }
+  if (end > bytes_.size())  // writers fill up the last tensor too: without this, such a cut would go unseen
+    return base::fail(
+        fmt::format("{}: the file ends at byte {}, within the padding of its last tensor up to {}: it is "
+                    "cut short",
+                    name_, bytes_.size(), end));
   return {};
 }
 
