@@ -1,5 +1,6 @@
 #include "runtime/generate.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "runtime/stop_matcher.h"
@@ -32,12 +33,14 @@ base::Result<Completion> generate(const Model& model, Runner& runner, graph::KvC
                                   base::FunctionRef<void(std::string_view)> on_text) {
   Clock::time_point start = Clock::now();
   if (prompt.empty()) return base::fail("the prompt is empty: there is nothing to continue");
+  RETORT_TRY_STATUS(fits(cache, static_cast<int64_t>(prompt.size())));
   RETORT_TRY(Sampler sampler, Sampler::create(options.sampling, model.hyperparameters().vocabulary_size));
   for (int32_t id : prompt) sampler.accept(id);
   text::StreamingDecoder decoder(model.tokenizer());
   StopMatcher matcher(options.stops);
   Completion completion;
-  if (options.max_tokens > 0) completion.token_ids.reserve(static_cast<size_t>(options.max_tokens));
+  int64_t room = cache.capacity() - cache.length() - static_cast<int64_t>(prompt.size()) + 1;
+  completion.token_ids.reserve(static_cast<size_t>(options.max_tokens < 0 ? room : std::min(room, options.max_tokens)));
   auto emit = [&](const std::string& text) {
     if (text.empty()) return;
     completion.text += text;
@@ -47,11 +50,18 @@ base::Result<Completion> generate(const Model& model, Runner& runner, graph::KvC
   int32_t next = 0;
   auto sample = [&](size_t, int64_t, std::span<float> logits) { next = sampler.sample(logits); };
   auto count = [&] { return static_cast<int64_t>(completion.token_ids.size()); };
+  auto cancelled = [&] { return options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed); };
   std::span<const int32_t> input = prompt;
   Clock::time_point first_token = start;
   completion.finish_reason = FinishReason::kLength;
   while (options.max_tokens < 0 || count() < options.max_tokens) {
-    if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed)) {
+    // A long prompt goes in by chunks, so that a user who changes their mind does not wait for all of it.
+    while (static_cast<int64_t>(input.size()) > Runner::kChunkTokens && !cancelled()) {
+      Input chunk{&cache, input.first(Runner::kChunkTokens), Want::kNone};
+      RETORT_TRY_STATUS(runner.run({&chunk, 1}, sample));
+      input = input.subspan(Runner::kChunkTokens);
+    }
+    if (cancelled()) {
       completion.finish_reason = FinishReason::kCancelled;
       break;
     }
@@ -70,14 +80,12 @@ base::Result<Completion> generate(const Model& model, Runner& runner, graph::KvC
       break;
     }
     emit(matcher.push(decoder.push(next)));
-    if (matcher.stopped()) {
-      completion.finish_reason = FinishReason::kStop;
-      break;
-    }
+    if (matcher.stopped()) break;
   }
   completion.decode_ms = count() > 0 ? ms_since(first_token) : 0;
   if (!matcher.stopped()) emit(matcher.push(decoder.finish()));
   emit(matcher.finish());
+  if (matcher.stopped()) completion.finish_reason = FinishReason::kStop;
   return completion;
 }
 

@@ -20,7 +20,7 @@ struct GenerationOptions {
   SamplingOptions sampling;
   int64_t max_tokens = -1;                       // completion tokens; negative: until the context is full
   std::vector<std::string> stops;                // the text ends before any of these
-  const std::atomic<bool>* cancelled = nullptr;  // checked before every token
+  const std::atomic<bool>* cancelled = nullptr;  // checked before every token and chunk of the prompt
 };
 
 enum class FinishReason : uint8_t {
@@ -43,7 +43,9 @@ struct Completion {
 
 /// Appends `prompt` (at least one token) to the sequence in `cache` and generates. `on_text` gets each piece of text as
 /// soon as it is certain, always whole characters. The cache holds the prompt and all but the last sampled token
-/// afterwards. Fails when an option is out of range or the prompt does not fit the context.
+/// afterwards (when cancelled in the prompt, or with max_tokens of 0, less: see its length). A full cache ends the
+/// answer with kLength; nothing is ever dropped from it to make room. Fails, before anything is computed, when an
+/// option is out of range or the prompt does not fit.
 base::Result<Completion> generate(const Model& model, Runner& runner, graph::KvCache& cache,
                                   std::span<const int32_t> prompt, const GenerationOptions& options,
                                   base::FunctionRef<void(std::string_view)> on_text);

@@ -7,11 +7,16 @@
 namespace retort::runtime {
 namespace {
 
-// A chunk's activations stay within tens of MiB, while unpacking a tile of weights is still spread over many tokens.
-constexpr int64_t kChunkTokens = 256;
 constexpr int64_t kLogitBytes = int64_t{32} << 20;
 
 }  // namespace
+
+base::Status fits(const graph::KvCache& cache, int64_t count) {
+  if (cache.length() + count <= cache.capacity()) return {};
+  return base::fail(
+      fmt::format("{} tokens after {} do not fit a context of {}: choose a larger one (--context) or a shorter prompt",
+                  count, cache.length(), cache.capacity()));
+}
 
 Runner::Runner(const models::LanguageModel& model, base::ThreadPool& pool, const kernels::Kernels& kernels)
     : model_(model), workspace_(pool, kernels) {}
@@ -20,10 +25,7 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
   int64_t vocabulary = model_.hyperparameters().vocabulary_size;
   for (const Input& input : inputs) {
     auto count = static_cast<int64_t>(input.tokens.size());
-    if (input.cache->length() + count > input.cache->capacity())
-      return base::fail(fmt::format(
-          "{} tokens after {} do not fit a context of {}: choose a larger one (--context) or a shorter prompt", count,
-          input.cache->length(), input.cache->capacity()));
+    RETORT_TRY_STATUS(fits(*input.cache, count));
     for (int32_t token : input.tokens)
       if (token < 0 || token >= vocabulary)
         return base::fail(fmt::format("token id {} is not in the vocabulary of {}", token, vocabulary));

@@ -24,10 +24,17 @@ struct Input {
   Want want = Want::kLast;
 };
 
+/// Fails, saying what to do, when `count` more tokens do not fit the cache.
+base::Status fits(const graph::KvCache& cache, int64_t count);
+
 /// Runs forward passes; owns the memory they need and keeps it. Not thread-safe: one Runner per thread that decodes,
 /// each with a ThreadPool of its own. `model`, `pool` and `kernels` must outlive it.
 class Runner {
  public:
+  /// Tokens of one forward pass at most: activations stay within tens of MiB, while unpacking a tile of weights is
+  /// still spread over many tokens.
+  static constexpr int64_t kChunkTokens = 256;
+
   Runner(const models::LanguageModel& model, base::ThreadPool& pool,
          const kernels::Kernels& kernels = kernels::active());
 

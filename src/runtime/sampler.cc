@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace retort::runtime {
 
@@ -64,15 +65,19 @@ int32_t Sampler::sample(std::span<float> logits) {
   for (const auto& [id, bias] : options_.logit_bias) logits[static_cast<size_t>(id)] += bias;
   penalize(logits);
 
+  // NaN compares false with everything and so is never chosen.
   size_t best = 0;
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (logits[i] > logits[best] || std::isnan(logits[best])) best = i;
-  if (options_.temperature == 0 || !std::isfinite(logits[best])) return static_cast<int32_t>(best);
+  float largest = -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] > largest)) continue;
+    largest = logits[i];
+    best = i;
+  }
+  if (options_.temperature == 0 || !std::isfinite(largest)) return static_cast<int32_t>(best);
 
-  // What min-p and the draw could still pick: nothing below exp(-40 x temperature) of the likeliest matters.
+  // Nothing below exp(-40) of the likeliest, before or after the temperature, could be drawn or change a sum.
   candidates_.clear();
-  float floor = logits[best] - std::max(40.0f, 40.0f * options_.temperature);
-  if (options_.min_p > 0) floor = std::max(floor, logits[best] + std::log(options_.min_p));
+  float floor = largest - std::max(40.0f, 40.0f * options_.temperature);
   for (size_t i = 0; i < logits.size(); ++i)
     if (logits[i] >= floor) candidates_.push_back({logits[i], static_cast<int32_t>(i)});
 
@@ -88,7 +93,7 @@ int32_t Sampler::sample(std::span<float> logits) {
   }
   if (options_.top_p < 1) {
     double total = 0;
-    for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit) - logits[best]);
+    for (const Candidate& c : candidates_) total += std::exp(static_cast<double>(c.logit) - largest);
     double reached = 0;
     size_t sorted = 0, kept = 0;
     while (kept < candidates_.size() && reached < options_.top_p * total) {
@@ -96,16 +101,20 @@ int32_t Sampler::sample(std::span<float> logits) {
         sorted = std::min(candidates_.size(), std::max<size_t>(64, 4 * sorted));
         by_rank(sorted);
       }
-      reached += std::exp(static_cast<double>(candidates_[kept++].logit) - logits[best]);
+      reached += std::exp(static_cast<double>(candidates_[kept++].logit) - largest);
     }
     candidates_.resize(std::max<size_t>(kept, 1));
   }
+  if (options_.min_p > 0) {
+    double least = largest + std::log(static_cast<double>(options_.min_p));
+    std::erase_if(candidates_, [least](const Candidate& c) { return c.logit < least; });
+  }
   double total = 0;
   for (const Candidate& c : candidates_)
-    total += std::exp((static_cast<double>(c.logit) - logits[best]) / options_.temperature);
+    total += std::exp((static_cast<double>(c.logit) - largest) / options_.temperature);
   double draw = random_.uniform() * total;
   for (const Candidate& c : candidates_) {
-    draw -= std::exp((static_cast<double>(c.logit) - logits[best]) / options_.temperature);
+    draw -= std::exp((static_cast<double>(c.logit) - largest) / options_.temperature);
     if (draw < 0) return c.id;
   }
   return candidates_.back().id;

@@ -33,8 +33,8 @@ class Sampler {
   static base::Result<Sampler> create(const SamplingOptions& options, int64_t vocabulary_size);
 
   /// The next token, given the logits of all tokens, which it changes. Equal logits prefer the lower id; NaN counts as
-  /// minus infinity. When nothing is left above minus infinity, the first token of the vocabulary with the largest
-  /// logit is taken.
+  /// minus infinity. Where a logit is plus infinity, the first such token is taken; where all are minus infinity, token
+  /// 0.
   int32_t sample(std::span<float> logits);
 
   /// Tells that a token (sampled or of the prompt) is now part of the sequence, for the penalties.
