@@ -1,8 +1,7 @@
 #include "cli/chat_prompt.h"
 
-#include <fmt/format.h>
-
 #include "cli/command.h"
+#include "text/model_template.h"
 
 namespace retort::cli {
 
@@ -11,20 +10,8 @@ base::Result<text::ChatTemplate> load_template(const formats::GgufFile& file, co
   std::string source;
   if (!template_file.empty()) {
     RETORT_TRY(source, read_input(template_file));
-  } else {
-    RETORT_TRY(std::optional<std::string_view> own, file.string("tokenizer.chat_template"));
-    if (!own)
-      return base::fail(fmt::format(
-          "{}: this is a base model: it has no chat template; continue a plain text with `retort run --raw`, or "
-          "give a template with --template",
-          file.path()));
-    source = *own;
   }
-  auto token = [&](std::optional<int32_t> id) {
-    return id ? std::string(tokenizer.vocabulary().piece(*id)) : std::string();
-  };
-  return text::ChatTemplate::compile(std::move(source), token(tokenizer.vocabulary().bos),
-                                     token(tokenizer.vocabulary().eos));
+  return text::load_chat_template(file, tokenizer, std::move(source));
 }
 
 }  // namespace retort::cli

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/run_options.h"
+#include "text/model_template.h"
 
 namespace retort::cli {
 namespace {
@@ -57,10 +58,7 @@ base::Result<int> run(const Options& options) {
     text::ChatRequest request;
     request.messages = text::messages_json(options.system, input);
     RETORT_TRY(std::string rendered, chat_template.render(request));
-    text::EncodeOptions encode;  // a template writes its own BOS
-    if (tokenizer.vocabulary().bos && rendered.starts_with(tokenizer.vocabulary().piece(*tokenizer.vocabulary().bos)))
-      encode.add_bos = false;
-    prompt = tokenizer.encode(rendered, encode);
+    prompt = text::encode_rendered(tokenizer, rendered);
   }
 
   constexpr int64_t kRoomForAnswer = 4096;

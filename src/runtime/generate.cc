@@ -35,6 +35,7 @@ base::Result<Completion> generate(const Model& model, Runner& runner, graph::KvC
   if (prompt.empty()) return base::fail("the prompt is empty: there is nothing to continue");
   RETORT_TRY_STATUS(fits(cache, static_cast<int64_t>(prompt.size())));
   RETORT_TRY(Sampler sampler, Sampler::create(options.sampling, model.hyperparameters().vocabulary_size));
+  for (int32_t id : options.past) sampler.accept(id);
   for (int32_t id : prompt) sampler.accept(id);
   text::StreamingDecoder decoder(model.tokenizer());
   StopMatcher matcher(options.stops);

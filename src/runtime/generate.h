@@ -19,6 +19,7 @@ namespace retort::runtime {
 struct GenerationOptions {
   SamplingOptions sampling;
   int64_t max_tokens = -1;                       // completion tokens; negative: until the context is full
+  std::span<const int32_t> past;                 // tokens before the prompt, for the penalties
   std::vector<std::string> stops;                // the text ends before any of these
   const std::atomic<bool>* cancelled = nullptr;  // checked before every token and chunk of the prompt
 };
@@ -36,6 +37,7 @@ struct Completion {
   std::string text;
   std::vector<int32_t> token_ids;  // all that were sampled, the one that ended generation included
   FinishReason finish_reason = FinishReason::kStop;
+  int64_t reused_tokens = 0;  // of the prompt, that a Session held from before
   double prefill_ms = 0;      // the prompt's forward pass
   double first_token_ms = 0;  // from the call to the first sampled token
   double decode_ms = 0;       // from the first sampled token to the last
