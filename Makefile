@@ -7,7 +7,7 @@
 RETORT := build/release/retort
 MODEL := smollm2-135m
 LARGER := gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b
-CTEST := ctest --output-on-failure --no-tests=error
+CTEST := ctest -j2 --output-on-failure --no-tests=error
 
 all: setup build/release/build.ninja ## build the program: build/release/retort
 	ninja -C build/release retort

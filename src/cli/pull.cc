@@ -17,6 +17,7 @@ namespace {
 
 struct Options {
   std::string name, sha256;
+  int timeout = 30;
   bool list = false, force = false, json = false;
 };
 
@@ -45,6 +46,7 @@ base::Result<int> run(const Options& options) {
   hub::PullOptions settings;
   settings.sha256 = options.sha256;
   settings.force = options.force;
+  settings.stall_timeout_s = options.timeout;
   settings.cancelled = &interrupt.flag();
   settings.on_progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
   settings.on_note = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
@@ -71,6 +73,10 @@ void add_pull(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("pull", "Get a model");
   command->add_option("name", options->name, "Catalogue name, or hf://OWNER/REPO/FILE.gguf");
   command->add_option("--sha256", options->sha256, "Refuse a file with another checksum (for hf:// names)");
+  command
+      ->add_option("--timeout", options->timeout, "Seconds without a byte after which a connection is taken up again")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
   command->add_flag("--list", options->list, "Show the catalogue");
   command->add_flag("--force", options->force, "Get it again even if it is there");
   command->add_flag("--json", options->json, "Print {\"name\",\"path\",\"bytes\",\"sha256\"}");

@@ -17,7 +17,7 @@ struct DownloadOptions {
   std::string bearer_token;     // sent to the first host only, never to where it redirects
   uint64_t expected_bytes = 0;  // 0: not known; anything else that comes is refused
   int max_attempts = 5;         // after dropped connections, time-outs and 429 or 5xx answers
-  int retry_delay_ms = 500;     // doubled after each
+  int retry_delay_ms = 200;     // doubled after each
   int connect_timeout_s = 10;
   int stall_timeout_s = 30;  // no byte for this long: drop and resume
   const std::atomic<bool>* cancelled = nullptr;

@@ -124,6 +124,7 @@ base::Result<PullResult> pull(const std::string& name, const PullOptions& option
     DownloadOptions download_options;
     download_options.bearer_token = variable("HF_TOKEN", "");
     download_options.expected_bytes = job.bytes;
+    download_options.stall_timeout_s = options.stall_timeout_s;
     download_options.cancelled = options.cancelled;
     download_options.on_progress = options.on_progress;
     if (base::Status status = download(url, job.path, download_options); !status) {

@@ -15,6 +15,7 @@ namespace retort::hub {
 struct PullOptions {
   std::string sha256;  // expected, for hf:// references; the catalogue has its own
   bool force = false;  // get it again even if it is there
+  int stall_timeout_s = 30;
   const std::atomic<bool>* cancelled = nullptr;
   OnProgress on_progress;
   std::function<void(const std::string&)> on_note;  // one line: which source is tried, why one failed
