@@ -21,6 +21,7 @@ namespace {
 struct Options {
   EngineOptions engine;
   std::string file;
+  std::vector<int32_t> ids;
   int top = 10;
   bool all = false, no_special = false, json = false;
 };
@@ -41,10 +42,13 @@ nlohmann::json top_of(std::span<const float> logits, int count) {
 
 base::Result<int> run(const Options& options) {
   RETORT_TRY(Engine engine, Engine::load(options.engine));
-  RETORT_TRY(std::string input, read_input(options.file));
-  text::EncodeOptions encode;
-  encode.parse_special = !options.no_special;
-  std::vector<int32_t> ids = engine.model->tokenizer().encode(input, encode);
+  std::vector<int32_t> ids = options.ids;
+  if (ids.empty()) {
+    RETORT_TRY(std::string input, read_input(options.file));
+    text::EncodeOptions encode;
+    encode.parse_special = !options.no_special;
+    ids = engine.model->tokenizer().encode(input, encode);
+  }
   if (ids.empty()) return base::fail("the input has no tokens: give some text on stdin or with --file");
   RETORT_TRY(graph::KvCache cache, engine.make_cache(static_cast<int64_t>(ids.size())));
   nlohmann::json positions = nlohmann::json::array();
@@ -75,6 +79,7 @@ void add_logits(CLI::App& app, int& exit_code) {
       app.add_subcommand("logits", "Show the likeliest next tokens, for checking against other programs");
   add_engine_options(*command, options->engine);
   command->add_option("--file", options->file, "Read the text from this file instead of stdin");
+  command->add_option("--ids", options->ids, "Token ids instead of text, with commas between")->delimiter(',');
   command->add_option("--top", options->top, "How many of the largest logits to show; 0: all")->capture_default_str();
   command->add_flag("--all", options->all, "After every token, not only the last");
   command->add_flag("--no-special", options->no_special,
@@ -83,7 +88,8 @@ void add_logits(CLI::App& app, int& exit_code) {
   command->footer(
       "Examples:\n"
       "  echo -n 'The capital of France is' | retort logits smollm2-135m\n"
-      "  retort logits model.gguf --file prompt.txt --top 3 --all --json");
+      "  retort logits model.gguf --file prompt.txt --top 3 --all --json\n"
+      "  retort logits model.gguf --ids 504,3575,282 --top 1");
   command->callback([options, &exit_code] { exit_code = finish(run(*options)); });
 }
 

@@ -1,0 +1,138 @@
+"""Compares this program with llama.cpp on a model file: greedy continuations and perplexity.
+
+  pip install llama-cpp-python==0.3.36
+  python tools/compare_llama_cpp.py MODEL.gguf --text speech.txt [--retort build/release/retort] [--chunks 8]
+
+Continuations of eight prompts must equal llama.cpp's token for token, except that from a step on where llama.cpp's two
+best logits differ by less than 0.3 either choice is right, and the comparison goes on with llama.cpp's. Perplexity over
+the first windows of 512 tokens of the text must be within 0.5%. Prints one line per check; exit code 1 when one fails.
+"""
+import argparse
+import json
+import subprocess
+import sys
+
+import llama_cpp
+import numpy as np
+
+PROMPTS = [
+    "The capital of France is",
+    "Once upon a time, in a village by the sea,",
+    "def quicksort(items):\n",
+    "Water boils at",
+    "Q: What is the largest planet?\nA:",
+    "1, 1, 2, 3, 5, 8,",
+    "Sehr geehrte Damen und Herren,",
+    "{\"name\": \"Alice\", \"age\": 30, \"city\":",
+]
+NEAR_TIE = 0.3
+
+
+def greedy(llm, ids, count):
+    """llama.cpp's greedy tokens after `ids`, with the gap between its two best logits at each step."""
+    llm.reset()
+    llm.eval(ids)
+    steps = []
+    for _ in range(count):
+        logits = llm.scores[llm.n_tokens - 1]
+        second, first = np.sort(np.partition(logits, -2)[-2:])
+        steps.append((int(np.argmax(logits)), float(first - second)))
+        llm.eval([steps[-1][0]])
+    return steps
+
+
+def run_retort(retort, model, prompt_text, count):
+    out = subprocess.run([retort, "run", model, "--raw", "--json", "--max-tokens", str(count), "-p", prompt_text],
+                         capture_output=True, text=True, check=True)
+    return json.loads(out.stdout)
+
+
+def best_tokens(retort, model, ids):
+    """Our best token after each of `ids`."""
+    out = subprocess.run([retort, "logits", model, "--ids", ",".join(map(str, ids)), "--all", "--top", "1", "--json"],
+                         capture_output=True, text=True, check=True)
+    return [top[0][0] for top in json.loads(out.stdout)["positions"]]
+
+
+def check_continuation(llm, args, prompt):
+    ours = run_retort(args.retort, args.model, prompt, args.tokens)
+    ids = ours["prompt_ids"]
+    theirs = llm.tokenize(prompt.encode(), add_bos=True, special=True)
+    if ids != theirs:
+        return False, f"prompt ids differ: {ids} against {theirs}"
+    steps = greedy(llm, ids, args.tokens)
+    ties = 0
+    tokens = ours["token_ids"]
+    for i, (token, gap) in enumerate(steps):
+        if i >= len(tokens):  # we stopped at an end-of-generation token, as a program should
+            break
+        if tokens[i] == token:
+            continue
+        if not gap < NEAR_TIE:
+            return False, f"step {i}: {tokens[i]} against {token}, llama.cpp's gap {gap:.3f}"
+        ties += 1
+        # From here the texts differ: judge every later choice behind llama.cpp's tokens.
+        best = best_tokens(args.retort, args.model, ids + [step[0] for step in steps])
+        for j in range(i + 1, len(steps)):
+            if best[len(ids) + j - 1] != steps[j][0]:
+                if not steps[j][1] < NEAR_TIE:
+                    return False, f"step {j} (behind a tie): llama.cpp's gap {steps[j][1]:.3f}"
+                ties += 1
+        break
+    return True, f"{len(steps)} tokens, {ties} near-ties"
+
+
+def llama_perplexity(llm, text, context, chunks):
+    """As llama.cpp's perplexity tool: BOS in place of each window's first token, second halves scored."""
+    ids = llm.tokenize(text.encode(), add_bos=True, special=False)
+    bos = llm.token_bos()
+    add_bos = ids[0] == bos
+    total, count = 0.0, 0
+    for chunk in range(min(chunks, len(ids) // context)):
+        window = ids[chunk * context:(chunk + 1) * context]
+        if add_bos:
+            window[0] = bos
+        llm.reset()
+        llm.eval(window)
+        logits = llm.scores[:context].astype(np.float64)
+        for i in range(context // 2, context - 1):
+            row = logits[i]
+            peak = row.max()
+            total += peak + np.log(np.exp(row - peak).sum()) - row[window[i + 1]]
+            count += 1
+    return float(np.exp(total / count))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--text", help="a text file for the perplexity, e.g. a State of the Union address")
+    parser.add_argument("--retort", default="build/release/retort")
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--chunks", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+
+    llm = llama_cpp.Llama(args.model, n_ctx=args.context + 8, n_batch=512, n_ubatch=512, logits_all=True,
+                          n_threads=args.threads, n_threads_batch=args.threads, verbose=False)
+    failures = 0
+    for prompt in PROMPTS:
+        good, message = check_continuation(llm, args, prompt)
+        failures += not good
+        print(f"{'ok  ' if good else 'FAIL'} {prompt!r}: {message}", flush=True)
+    if args.text:
+        with open(args.text, encoding="utf-8") as file:
+            theirs = llama_perplexity(llm, file.read(), args.context, args.chunks)
+        out = subprocess.run([args.retort, "perplexity", args.model, args.text, "--context", str(args.context), "--chunks",
+                              str(args.chunks), "--json"], capture_output=True, text=True, check=True)
+        ours = json.loads(out.stdout)["perplexity"]
+        ratio = ours / theirs
+        good = abs(ratio - 1) <= 0.005
+        failures += not good
+        print(f"{'ok  ' if good else 'FAIL'} perplexity {ours:.4f} against {theirs:.4f}: {100 * (ratio - 1):+.3f}%")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
