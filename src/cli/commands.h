@@ -10,6 +10,7 @@ void add_inspect(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
 void add_perplexity(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
+void add_quantize(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_template(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);

@@ -142,6 +142,12 @@ base::Result<GgufFile> GgufFile::open(const std::string& path) {
   return file;
 }
 
+std::vector<std::string> GgufFile::part_paths() const {
+  std::vector<std::string> paths;
+  for (const base::MappedFile& part : parts_) paths.push_back(part.path());
+  return paths;
+}
+
 const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
   auto at = std::lower_bound(tensor_order_.begin(), tensor_order_.end(), name,
                              [this](uint32_t i, std::string_view key) { return tensors_[i].name < key; });

@@ -93,6 +93,8 @@ class GgufFile {
   static base::Result<GgufFile> parse(std::span<const std::byte> bytes, const std::string& name);
 
   const std::string& path() const { return path_; }
+  /// The files it is mapped from, the first part first; none when it was parsed from memory.
+  std::vector<std::string> part_paths() const;
   uint32_t version() const { return version_; }
   /// Bytes of all parts together.
   uint64_t file_bytes() const { return file_bytes_; }
