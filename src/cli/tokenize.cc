@@ -7,6 +7,7 @@
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/model_path.h"
@@ -19,7 +20,7 @@ namespace {
 
 struct Options {
   std::string model, file;
-  bool add_bos = false, no_special = false, decode = false, json = false;
+  bool add_bos = false, no_special = false, decode = false, lines = false, json = false;
 };
 
 /// A piece on one line: control characters and backslashes escaped.
@@ -61,31 +62,46 @@ base::Result<std::vector<int32_t>> parse_ids(const std::string& text) {
   return ids;
 }
 
+void print(const text::Tokenizer& tokenizer, const std::vector<int32_t>& ids, const Options& options) {
+  if (options.json) {
+    nlohmann::json pieces = nlohmann::json::array();
+    for (int32_t id : ids) pieces.push_back(text::repair_utf8(tokenizer.piece(id, true)));
+    nlohmann::json object = {{"ids", ids}, {"pieces", pieces}};
+    if (options.decode) object["text"] = text::repair_utf8(tokenizer.decode(ids));
+    fmt::print("{}\n", object.dump());
+  } else if (options.decode) {
+    fmt::print("{}", tokenizer.decode(ids));
+  } else {
+    for (int32_t id : ids) fmt::print("{}\t{}\n", id, escaped(tokenizer.piece(id, true)));
+  }
+}
+
 base::Result<int> run(const Options& options) {
   RETORT_TRY(std::string path, resolve_model(options.model));
   RETORT_TRY(formats::GgufFile file, formats::GgufFile::open(path));
   RETORT_TRY(auto tokenizer, text::Tokenizer::load(file));
   RETORT_TRY(std::string input, read_input(options.file));
+  text::EncodeOptions encode;
+  if (!options.add_bos) encode.add_bos = false;
+  encode.parse_special = !options.no_special;
+  if (options.lines) {
+    std::istringstream stream(input);
+    std::string line;
+    for (int number = 1; std::getline(stream, line); ++number) {
+      nlohmann::json value = nlohmann::json::parse(line, nullptr, false);
+      if (!value.is_string())
+        return base::fail(fmt::format("line {}: expected a JSON string, got {}", number, line.substr(0, 40)));
+      print(*tokenizer, tokenizer->encode(value.get<std::string>(), encode), options);
+    }
+    return kDone;
+  }
   std::vector<int32_t> ids;
   if (options.decode) {
     RETORT_TRY(ids, parse_ids(input));
   } else {
-    text::EncodeOptions encode;
-    if (!options.add_bos) encode.add_bos = false;
-    encode.parse_special = !options.no_special;
     ids = tokenizer->encode(input, encode);
   }
-  if (options.json) {
-    nlohmann::json pieces = nlohmann::json::array();
-    for (int32_t id : ids) pieces.push_back(text::repair_utf8(tokenizer->piece(id, true)));
-    nlohmann::json object = {{"ids", ids}, {"pieces", pieces}};
-    if (options.decode) object["text"] = text::repair_utf8(tokenizer->decode(ids));
-    fmt::print("{}\n", object.dump());
-  } else if (options.decode) {
-    fmt::print("{}", tokenizer->decode(ids));
-  } else {
-    for (int32_t id : ids) fmt::print("{}\t{}\n", id, escaped(tokenizer->piece(id, true)));
-  }
+  print(*tokenizer, ids, options);
   return kDone;
 }
 
@@ -100,7 +116,9 @@ void add_tokenize(CLI::App& app, int& exit_code) {
   command->add_flag("--no-special", options->no_special,
                     "Treat <|im_end|> and the like in the text as plain characters");
   command->add_flag("--decode", options->decode, "Turn token ids into text instead");
-  command->add_flag("--json", options->json, "Print {\"ids\",\"pieces\"}");
+  command->add_flag("--lines", options->lines, "The input is many texts: one JSON string on each line")
+      ->excludes("--decode");
+  command->add_flag("--json", options->json, "Print {\"ids\",\"pieces\"}, with --lines one such object for each text");
   command->footer(
       "Examples:\n"
       "  echo -n 'Hello, world' | retort tokenize smollm2-135m\n"
