@@ -114,6 +114,7 @@ Value choose(Interpreter& in, const Value& value, Arguments& a, bool by_attribut
   rest.positional.assign(a.positional.begin() + static_cast<std::ptrdiff_t>(used), a.positional.end());
   rest.named = a.named;
   std::vector<Value> items;
+  if (!value.truthy()) return Value::list({});  // none and the like have no items here, as jinja2 has it
   for (const Value& item : in.iterate(value)) {
     Value tested = by_attribute ? path_of(in, item, attribute) : item;
     bool holds = test.empty() ? tested.truthy() : in.apply_test(test, tested, rest);
@@ -124,6 +125,7 @@ Value choose(Interpreter& in, const Value& value, Arguments& a, bool by_attribut
 
 Value map(Interpreter& in, const Value& value, Arguments& a) {
   std::vector<Value> items;
+  if (!value.truthy()) return Value::list({});
   Value attribute = a.get(SIZE_MAX, "attribute");
   if (!attribute.is_undefined()) {
     Value fallback = a.get(SIZE_MAX, "default");
