@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", RETORT_VERSION);
   app.require_subcommand(1);
   int exit_code = kDone;
-  for (AddCommand add : {add_bench, add_inspect, add_logits, add_perplexity, add_pull, add_quantize, add_run,
+  for (AddCommand add : {add_bench, add_chat, add_inspect, add_logits, add_perplexity, add_pull, add_quantize, add_run,
                          add_template, add_tokenize})
     add(app, exit_code);
   try {

@@ -22,14 +22,11 @@ struct Options {
 };
 
 base::Result<int> run(const Options& options) {
-  std::optional<tensor::DType> dtype = tensor::dtype_from_name(options.type);
-  if (!dtype)
-    return base::fail(fmt::format("--type {}: no such type, known are {}", options.type, runtime::requantize_types()));
   RETORT_TRY(std::string path, resolve_model(options.in));
   RETORT_TRY(formats::GgufFile file, formats::GgufFile::open(path));
   InterruptGuard interrupt;
   runtime::RequantizeOptions settings;
-  settings.dtype = *dtype;
+  settings.dtype = *tensor::dtype_from_name(options.type);  // checked when it was parsed
   settings.pure = options.pure;
   settings.num_threads = options.threads;
   settings.cancelled = &interrupt.flag();
@@ -59,7 +56,12 @@ void add_quantize(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("quantize", "Store a model's matrices in another type");
   command->add_option("in", options->in, "Model: a GGUF file or a catalogue name")->required();
   command->add_option("out", options->out, "File to write; it appears when it is complete")->required();
-  command->add_option("--type", options->type, "One of " + runtime::requantize_types())->required();
+  command->add_option("--type", options->type, "One of " + runtime::requantize_types())
+      ->required()
+      ->check([](const std::string& name) {
+        if (tensor::dtype_from_name(name)) return std::string();
+        return fmt::format("{}: no such type, known are {}", name, runtime::requantize_types());
+      });
   command->add_flag("--pure", options->pure, "The output head too, which otherwise gets Q6_K or better");
   command->add_option("--threads", options->threads, "Threads; 0: one per processor")->capture_default_str();
   command->add_flag("--json", options->json, "Print {\"bytes\",\"bits_per_weight\"}");

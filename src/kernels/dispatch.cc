@@ -1,4 +1,7 @@
 // Which instruction sets this machine has, and which table to use.
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -21,12 +24,18 @@ extern const Kernels kTable;
 
 namespace {
 
+#if defined(__x86_64__)
+bool has_f16c() {  // Clang 14's __builtin_cpu_supports does not know it
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & (1u << 29)) != 0;
+}
+#endif
+
 std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> tables = {&scalar::kTable};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-    tables.push_back(&avx2::kTable);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) tables.push_back(&avx2::kTable);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
     tables.push_back(&avx512::kTable);
