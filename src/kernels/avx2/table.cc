@@ -74,7 +74,7 @@ struct Isa {
   using I = __m256i;
   using F = __m256;
   static constexpr int kRows = 8, kTokens = 4;
-  static constexpr bool kStartsFromOffset = false;
+  static constexpr bool kStartsFromOffset = false, kFewTokensElsewhere = false;
   static F zero() { return _mm256_setzero_ps(); }
   static I zero_int() { return _mm256_setzero_si256(); }
   static I broadcast(const int32_t* p) { return _mm256_set1_epi32(*p); }

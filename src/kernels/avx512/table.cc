@@ -59,7 +59,7 @@ struct Isa {
   using I = __m512i;
   using F = __m512;
   static constexpr int kRows = 16, kTokens = 12;
-  static constexpr bool kStartsFromOffset = true;
+  static constexpr bool kStartsFromOffset = true, kFewTokensElsewhere = true;  // gemv.cc
   static F zero() { return _mm512_setzero_ps(); }
   static I zero_int() { return _mm512_setzero_si512(); }
   static I broadcast(const int32_t* p) { return _mm512_set1_epi32(*p); }
@@ -120,11 +120,22 @@ void store_kv(KvType type, const float* x, std::byte* out, int64_t n) {
 
 }  // namespace
 
+void few_tokens_linear(const LinearArgs& args);  // gemv.cc
+
+namespace {
+
+void linear(const LinearArgs& args) {
+  if (tensor::info(args.dtype).quantized && args.num_tokens < kTileFromTokens) return few_tokens_linear(args);
+  any_linear<Floats>(args);
+}
+
+}  // namespace
+
 extern const Kernels kTable;
 const Kernels kTable = {
     .name = "avx512",
     .quantize_rows = quantize_rows,
-    .linear = any_linear<Floats>,
+    .linear = linear,
     .linear_scratch_bytes = any_linear_scratch_bytes,
     .linear_row_grain = any_linear_row_grain,
     .attention = simd_attention<Floats>,

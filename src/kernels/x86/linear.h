@@ -60,18 +60,19 @@ constexpr int64_t kTileFromTokens = 4;
 
 template <class T>
 void quantized_linear(const retort::kernels::LinearArgs& args) {
-  switch (args.num_tokens) {
-    case 0:
-      return;
-    case 1:
-      return gemv<T, 1>(args);
-    case 2:
-      return gemv<T, 2>(args);
-    case 3:
-      return gemv<T, 3>(args);
-    default:
-      return tile_linear<T>(args);
+  if constexpr (!Isa::kFewTokensElsewhere) {
+    switch (args.num_tokens) {
+      case 1:
+        return gemv<T, 1>(args);
+      case 2:
+        return gemv<T, 2>(args);
+      case 3:
+        return gemv<T, 3>(args);
+      default:
+        break;
+    }
   }
+  if (args.num_tokens > 0) tile_linear<T>(args);
 }
 
 template <class V>
