@@ -9,7 +9,8 @@ gemma3's norm weights are stored with their 1 added, llama 3's RoPE scaling beco
 """
 import argparse, json, math, pathlib
 import gguf, numpy as np, torch
-from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM)
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen3Config, Qwen3ForCausalLM)
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/models"
 TOKENS = 40
@@ -33,6 +34,9 @@ def models():
         hidden_size=48, intermediate_size=64, num_hidden_layers=7, num_attention_heads=3, num_key_value_heads=1, head_dim=32,
         query_pre_attn_scalar=32, sliding_window=8, rope_theta=1000000.0, rope_local_base_freq=10000.0, rms_norm_eps=1e-6,
         **common))
+    yield "qwen3", Qwen3ForCausalLM(Qwen3Config(
+        hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
+        rms_norm_eps=1e-6, rope_theta=1000000.0, tie_word_embeddings=True, **common))
 
 
 def shake(model):
@@ -70,6 +74,9 @@ def write(name, model):
         w.add_key_length(head_dim)
         w.add_value_length(head_dim)
         w.add_sliding_window(config.sliding_window)
+    if architecture == "qwen3":
+        w.add_key_length(head_dim)
+        w.add_value_length(head_dim)
     if architecture == "llama":
         w.add_rope_dimension_count(head_dim)
     # A byte-level vocabulary: the 256 bytes in GPT-2's printable form, then specials.

@@ -12,7 +12,8 @@ namespace retort::models {
 #define RETORT_ARCHITECTURES(X) \
   X(gemma3)                     \
   X(llama)                      \
-  X(qwen2)
+  X(qwen2)                      \
+  X(qwen3)
 
 #define RETORT_DECLARE(name) std::unique_ptr<LanguageModel> make_##name(const Hyperparameters& hyperparameters);
 RETORT_ARCHITECTURES(RETORT_DECLARE)

@@ -119,7 +119,7 @@ TEST(LoadModel, ReportsEveryTensorThatDoesNotFit) {
   };
   EXPECT_EQ(error(bytes), "loaded");
   EXPECT_EQ(error(patch("llama", "lamma")),
-            "test.gguf: general.architecture is \"lamma\", known are gemma3, llama, qwen2");
+            "test.gguf: general.architecture is \"lamma\", known are gemma3, llama, qwen2, qwen3");
   std::string renamed = error(patch("blk.0.attn_q.weight", "blk.0.attn_x.weight"));
   EXPECT_NE(renamed.find(
                 "tensor blk.0.attn_q.weight is missing; tensor blk.0.attn_x.weight is not part of this architecture"),

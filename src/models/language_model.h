@@ -41,7 +41,7 @@ class LanguageModel {
 /// known), a hyper-parameter is missing or senseless, or the tensors do not fit.
 base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file);
 
-/// "gemma3, llama, qwen2".
+/// "gemma3, llama, qwen2, qwen3".
 std::string architecture_names();
 
 }  // namespace retort::models

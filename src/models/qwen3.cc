@@ -1,0 +1,60 @@
+// Qwen3 dense decoder: pre-norm, grouped-query attention with an RMS norm on each q and k head and no biases, SwiGLU.
+// Yang et al., "Qwen3 Technical Report" (2025).
+#include <vector>
+
+#include "graph/ops/elementwise.h"
+#include "models/architectures.h"
+#include "nn/layers.h"
+
+namespace retort::models {
+namespace {
+
+class Qwen3 final : public LanguageModel {
+ public:
+  explicit Qwen3(const Hyperparameters& h) : LanguageModel(h), blocks_(static_cast<size_t>(h.num_layers)) {
+    embed_.declare(declarations_, "token_embd", h.vocabulary_size, h.model_dim);
+    graph::AttentionShape shape{h.num_heads, h.num_kv_heads, h.head_dim, attention_scale(h), 0};
+    for (int i = 0; i < h.num_layers; ++i) {
+      Block& block = blocks_[static_cast<size_t>(i)];
+      std::string prefix = "blk." + std::to_string(i);
+      block.attention_norm.declare(declarations_, prefix + ".attn_norm", h.model_dim, h.norm_epsilon);
+      block.attention.declare(declarations_, prefix, h.model_dim, i, shape,
+                              {.head_norms = true, .norm_epsilon = h.norm_epsilon});
+      block.mlp_norm.declare(declarations_, prefix + ".ffn_norm", h.model_dim, h.norm_epsilon);
+      block.mlp.declare(declarations_, prefix, h.model_dim, h.hidden_dim, kernels::Activation::kSilu);
+    }
+    final_norm_.declare(declarations_, "output_norm", h.model_dim, h.norm_epsilon);
+    head_.declare(declarations_, "output", h.vocabulary_size, h.model_dim, embed_);
+  }
+
+  graph::Var logits(graph::Graph& g, const graph::Batch& batch) const override {
+    const Hyperparameters& h = hyperparameters_;
+    graph::Rope rope{kernels::RopeLayout::kHalves, h.rope_dim, h.rope_base, h.rope_scale, nullptr};
+    graph::Var angles = graph::rope_angles(g, rope, batch);
+    graph::Var x = embed_(g, batch);
+    for (const Block& block : blocks_) {
+      x = x + block.attention(g, block.attention_norm(g, x), batch, rope, angles);
+      x = x + block.mlp(g, block.mlp_norm(g, x));
+    }
+    return head_(g, final_norm_(g, graph::rows(g, x, batch.wanted)));
+  }
+
+ private:
+  struct Block {
+    nn::RmsNorm attention_norm, mlp_norm;
+    nn::Attention attention;
+    nn::GatedMlp mlp;
+  };
+  nn::Embedding embed_;
+  std::vector<Block> blocks_;
+  nn::RmsNorm final_norm_;
+  nn::Head head_;
+};
+
+}  // namespace
+
+std::unique_ptr<LanguageModel> make_qwen3(const Hyperparameters& h) {
+  return std::make_unique<Qwen3>(h);
+}
+
+}  // namespace retort::models
