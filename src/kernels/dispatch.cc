@@ -19,6 +19,7 @@ extern const Kernels kTable;
 }
 namespace avx512 {
 extern const Kernels kTable;
+extern const TrainingKernels kBfloatTraining;
 }
 #endif
 
@@ -29,6 +30,10 @@ bool has_f16c() {  // Clang 14's __builtin_cpu_supports does not know it
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & (1u << 29)) != 0;
 }
+bool has_avx512_bf16() {  // nor this
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
+}
 #endif
 
 std::vector<const Kernels*> find_available() {
@@ -37,8 +42,18 @@ std::vector<const Kernels*> find_available() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) tables.push_back(&avx2::kTable);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
     tables.push_back(&avx512::kTable);
+    if (has_avx512_bf16()) {
+      static const Kernels with_bf16 = [] {
+        Kernels table = avx512::kTable;
+        table.name = "avx512_bf16";
+        table.training = &avx512::kBfloatTraining;
+        return table;
+      }();
+      tables.push_back(&with_bf16);
+    }
+  }
 #endif
   return tables;
 }

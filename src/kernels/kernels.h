@@ -83,6 +83,8 @@ enum class Activation : uint8_t { kSilu, kGeluTanh };
 /// (i, i + head_dim/2), as in the GPT-NeoX family.
 enum class RopeLayout : uint8_t { kInterleaved, kHalves };
 
+struct TrainingKernels;  // training.h
+
 /// One instruction set's kernels. Every table is complete; sizes may be zero; buffers need no alignment unless stated.
 struct Kernels {
   std::string_view name;  // what RETORT_ISA calls it
@@ -110,6 +112,7 @@ struct Kernels {
   void (*scale)(const float* x, float factor, float* out, int64_t n);
   /// One row of any type as floats.
   void (*dequantize_row)(tensor::DType dtype, const void* row, float* out, int64_t n);
+  const TrainingKernels* training;
 };
 
 /// The best table this machine can run, or the one that RETORT_ISA names. Chosen once. An unknown or unsupported name

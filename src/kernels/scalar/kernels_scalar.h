@@ -6,6 +6,7 @@
 namespace retort::kernels::scalar {
 
 extern const Kernels kTable;
+extern const TrainingKernels kTraining;
 
 void quantize_rows(const float* x, int64_t stride, const QuantizedRows& out, int64_t row_begin, int64_t row_end);
 void linear(const LinearArgs& args);

@@ -18,6 +18,7 @@ const Kernels kTable = {
     .add = add,
     .scale = scale,
     .dequantize_row = dequantize_row,
+    .training = &kTraining,
 };
 
 }  // namespace retort::kernels::scalar

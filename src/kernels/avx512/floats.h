@@ -1,0 +1,48 @@
+// Floats: sixteen floats in an AVX-512 register, as the templates of simd/ want them. Internal linkage: each including
+// file is compiled with flags of its own.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace {
+
+/// Sixteen floats.
+struct Floats {
+  static constexpr int kLanes = 16, kGemmVectors = 4;
+  __m512 v;
+  Floats() = default;
+  explicit Floats(float x) : v(_mm512_set1_ps(x)) {}
+  explicit Floats(__m512 x) : v(x) {}
+  static __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1); }
+  static Floats load(const float* p) { return Floats(_mm512_loadu_ps(p)); }
+  static Floats load_first(const float* p, int count) { return Floats(_mm512_maskz_loadu_ps(first(count), p)); }
+  static Floats load_halves(const uint16_t* p) {
+    return Floats(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+  }
+  static Floats load_bfloats(const uint16_t* p) {
+    __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return Floats(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)));
+  }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void store_first(float* p, int count) const { _mm512_mask_storeu_ps(p, first(count), v); }
+  static Floats fma(Floats a, Floats b, Floats c) { return Floats(_mm512_fmadd_ps(a.v, b.v, c.v)); }
+  static Floats max(Floats a, Floats b) { return Floats(_mm512_max_ps(a.v, b.v)); }
+  static Floats min(Floats a, Floats b) { return Floats(_mm512_min_ps(a.v, b.v)); }
+  static Floats round(Floats a) {
+    return Floats(_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static Floats power_of_two(Floats k) {
+    __m512i bits = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(k.v), _mm512_set1_epi32(127)), 23);
+    return Floats(_mm512_castsi512_ps(bits));
+  }
+  float sum() const { return _mm512_reduce_add_ps(v); }
+  float largest() const { return _mm512_reduce_max_ps(v); }
+  friend Floats operator+(Floats a, Floats b) { return Floats(_mm512_add_ps(a.v, b.v)); }
+  friend Floats operator-(Floats a, Floats b) { return Floats(_mm512_sub_ps(a.v, b.v)); }
+  friend Floats operator*(Floats a, Floats b) { return Floats(_mm512_mul_ps(a.v, b.v)); }
+  friend Floats operator/(Floats a, Floats b) { return Floats(_mm512_div_ps(a.v, b.v)); }
+};
+
+}  // namespace

@@ -1,0 +1,82 @@
+// The AVX-512 training kernels with bf16 products where they are asked for.
+#include "kernels/training.h"
+
+#include "kernels/avx512/floats.h"
+#include "kernels/avx512/transpose.h"
+#include "kernels/x86/dequantize.h"
+
+namespace {
+
+/// Two bf16 a step.
+struct BfloatSteps {
+  static constexpr int kPair = 2, kTileRows = 12;
+  using Steps = __m512i;
+  static Steps load(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  static Steps broadcast(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int>(*p)); }
+  static __m512i widened(Floats x) {
+    return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
+  }
+  static Steps interleave(Floats even, Floats odd) {
+    return _mm512_or_si512(widened(even), _mm512_slli_epi32(widened(odd), 16));
+  }
+  static void store(Steps steps, uint32_t* p) { _mm512_storeu_si512(p, steps); }
+  static Floats multiply_add(Floats sum, Steps a, Steps b) {
+    return Floats(_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+  }
+  static void convert(const float* x, uint32_t* out, int64_t n) {
+    for (int64_t i = 0; i < n; i += 32) {
+      int first = static_cast<int>(n - i < 16 ? n - i : 16), second = static_cast<int>(n - i - 16 < 16 ? n - i - 16 : 16);
+      Floats low = Floats::load_first(x + i, first), high = Floats(0.0f);
+      if (second > 0) high = Floats::load_first(x + i + 16, second);
+      auto pairs = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.v, low.v));
+      int steps = static_cast<int>(n - i >= 32 ? 16 : (n - i + 1) / 2);
+      _mm512_mask_storeu_epi32(out + i / 2, Floats::first(steps), pairs);
+    }
+  }
+  static void transpose(const uint32_t* const* rows, uint32_t* out, int64_t stride) { transpose_steps(rows, out, stride); }
+};
+
+}  // namespace
+
+#include "kernels/simd/backward.h"
+#include "kernels/simd/float_steps.h"
+#include "kernels/simd/matmul.h"
+
+namespace retort::kernels::avx512 {
+namespace {
+
+bool in_bf16(const MatmulArgs& args) {
+  return args.precision == Precision::kBfloat16;
+}
+void matmul(const MatmulArgs& args) {
+  if (in_bf16(args)) return simd_matmul<Floats, BfloatSteps>(args);
+  simd_matmul<Floats, FloatSteps>(args);
+}
+int64_t packed_bytes(const MatmulArgs& args) {
+  if (!in_bf16(args)) return 0;
+  return 4 * (args.a_transposed ? (args.depth + 1) / 2 * packed_stride<Floats>(args.a_rows)
+                                : args.a_rows * ((args.depth + 1) / 2));
+}
+int64_t pack_units(const MatmulArgs& args) {
+  if (!in_bf16(args)) return 0;
+  return args.a_transposed ? (args.depth + 1) / 2 : args.a_rows;
+}
+
+}  // namespace
+
+extern const TrainingKernels kBfloatTraining;
+const TrainingKernels kBfloatTraining = {
+    .matmul = matmul,
+    .matmul_scratch_bytes = sizeof(MatmulScratch<Floats>),
+    .matmul_packed_bytes = packed_bytes,
+    .matmul_pack = pack_left<Floats, BfloatSteps>,
+    .matmul_pack_units = pack_units,
+    .rms_norm_backward = simd_rms_norm_backward<Floats>,
+    .gated_backward = simd_gated_backward<Floats>,
+    .softmax = simd_softmax<Floats>,
+    .softmax_backward = simd_softmax_backward<Floats>,
+    .log_sum_exp = simd_log_sum_exp<Floats>,
+    .exp_scaled = simd_exp_scaled<Floats>,
+};
+
+}  // namespace retort::kernels::avx512
