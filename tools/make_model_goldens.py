@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/models: tiny random models as GGUF files (F32) with the logits that transformers computes for them.
+"""Makes tests/golden/models: tiny random models as GGUF files (F32) with what transformers computes for them: the
+logits, the mean cross-entropy of every next token, and its gradient with respect to every weight.
 
   pip install torch==2.13.0 transformers==4.57.6 gguf
   python tools/make_model_goldens.py [--check-llama-cpp]
@@ -56,6 +57,21 @@ def interleaved(weight, heads):
     return weight.reshape(heads, 2, weight.shape[0] // heads // 2, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
 
 
+def to_gguf(key, value, architecture, names, config):
+    """The GGUF name and layout of a parameter or of its gradient; no name where the file has none."""
+    if key == "model.embed_tokens.weight":
+        return "token_embd.weight", value
+    if key == "model.norm.weight":
+        return "output_norm.weight", value
+    if key == "lm_head.weight":
+        return (None if config.tie_word_embeddings else "output.weight"), value
+    _, _, layer, rest = key.split(".", 3)
+    stem, suffix = rest.rsplit(".", 1)
+    if architecture == "llama" and stem.endswith(("q_proj", "k_proj")):
+        value = interleaved(value, config.num_attention_heads if stem.endswith("q_proj") else config.num_key_value_heads)
+    return f"blk.{layer}.{names[stem]}.{suffix}", value
+
+
 def write(name, model):
     config, architecture = model.config, name.split("-")[0]
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -104,34 +120,26 @@ def write(name, model):
                 smooth = (s["original_max_position_embeddings"] / wavelength - s["low_freq_factor"]) / (s["high_freq_factor"] - s["low_freq_factor"])
                 factors.append(1 / ((1 - smooth) / s["factor"] + smooth))
         w.add_tensor("rope_freqs.weight", np.array(factors, dtype=np.float32))
+    gradients = []  # in the file's order of tensors
     names = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
              "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
              "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
              "post_attention_layernorm": "post_attention_norm" if architecture == "gemma3" else "ffn_norm",
              "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
     for key, value in model.state_dict().items():
-        value = value.numpy().astype(np.float32)
+        target, value = to_gguf(key, value.numpy().astype(np.float32), architecture, names, config)
+        if target is None:
+            continue
         if architecture == "gemma3" and "norm" in key:
             value = value + 1
-        if key == "model.embed_tokens.weight":
-            target = "token_embd.weight"
-        elif key == "model.norm.weight":
-            target = "output_norm.weight"
-        elif key == "lm_head.weight":
-            if config.tie_word_embeddings:
-                continue
-            target = "output.weight"
-        else:
-            _, _, layer, rest = key.split(".", 3)
-            stem, suffix = rest.rsplit(".", 1)
-            target = f"blk.{layer}.{names[stem]}.{suffix}"
-            if architecture == "llama" and stem.endswith(("q_proj", "k_proj")):
-                value = interleaved(value, config.num_attention_heads if stem.endswith("q_proj") else config.num_key_value_heads)
         w.add_tensor(target, np.ascontiguousarray(value))
+        gradient = dict(model.named_parameters())[key].grad
+        gradients.append(np.ascontiguousarray(to_gguf(key, gradient.numpy(), architecture, names, config)[1]).astype("<f4").ravel())
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
+    np.concatenate(gradients).tofile(OUT / f"{name}.gradients.f32")
 
 
 def main():
@@ -144,8 +152,10 @@ def main():
         model = model.float().eval()
         shake(model)
         ids = torch.randint(0, VOCABULARY, (1, TOKENS))
-        with torch.no_grad():
-            logits = model(ids).logits[0].numpy()
+        out = model(ids, labels=ids)
+        out.loss.backward()
+        logits = out.logits[0].detach().numpy()
+        (OUT / f"{name}.loss.json").write_text(json.dumps(out.loss.item()) + "\n")
         write(name, model)
         (OUT / f"{name}.ids.json").write_text(json.dumps(ids[0].tolist()) + "\n")
         logits.astype("<f4").tofile(OUT / f"{name}.logits.f32")

@@ -1,8 +1,10 @@
-// Graph: runs a model's operations as they are called. Var: a reference-counted matrix of fp32 activations in it.
+// Graph: runs a model's operations as they are called and, when training, records what their gradients need. Var: a
+// reference-counted matrix of fp32 activations in it.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -12,6 +14,7 @@
 namespace retort::graph {
 
 class Graph;
+struct Training;  // training.h
 
 /// What a forward pass works with: threads, kernels and reusable memory. One per concurrently running pass; not
 /// thread-safe. Kept between passes so that a decoding loop allocates nothing.
@@ -27,15 +30,22 @@ class Workspace {
  private:
   friend class Graph;
   friend class Var;
+  friend class Gradient;
   struct Node {
     Graph* graph = nullptr;
-    int references = 0;
+    int references = 0;       // Vars and Gradients
+    int data_references = 0;  // Vars: the data goes with the last of them
     int64_t rows = 0, cols = 0;
     float* data = nullptr;
     void* quantized_memory = nullptr;  // set by Var::quantized()
     kernels::QuantizedRows quantized;
+    bool needs_gradient = false;
+    float* gradient = nullptr;
   };
   Node* take_node();
+  void release_quantized(Node* node);
+  void release_data(Node* node);
+  void release_gradient(Node* node);
   void give_back(Node* node);
 
   base::ThreadPool& pool_;
@@ -50,9 +60,7 @@ class Workspace {
 class Var {
  public:
   Var() = default;
-  Var(const Var& other) : node_(other.node_) {
-    if (node_ != nullptr) ++node_->references;
-  }
+  Var(const Var& other) : Var(other.node_) {}
   Var(Var&& other) noexcept : node_(other.node_) { other.node_ = nullptr; }
   Var& operator=(Var other) noexcept {
     Workspace::Node* mine = node_;
@@ -74,22 +82,88 @@ class Var {
 
   /// The matrix in 8 bits; computed at the first call and shared by every operation that reads it.
   const kernels::QuantizedRows& quantized() const;
+  /// Forgets that form.
+  void release_quantized() const;
+
+  /// Whether something that is trained went into it.
+  bool needs_gradient() const { return node_->needs_gradient; }
 
  private:
   friend class Graph;
-  explicit Var(Workspace::Node* node) : node_(node) { ++node_->references; }
+  friend class Gradient;
+  explicit Var(Workspace::Node* node) : node_(node) {
+    if (node_ == nullptr) return;
+    ++node_->references;
+    ++node_->data_references;
+  }
   Workspace::Node* node_ = nullptr;
 };
 
-/// One forward pass. Operations (graph/ops/) take it, compute at once, and return new Vars.
+/// The gradient of the loss with respect to a Var, which lives on when the Var's data does not. What consumers of the
+/// Var contribute is summed.
+class Gradient {
+ public:
+  explicit Gradient(const Var& var) : Gradient(var.node_) {}
+  Gradient(const Gradient& other) : Gradient(other.node_) {}
+  Gradient& operator=(const Gradient&) = delete;
+  ~Gradient();
+
+  /// Whether anything reads it: contributions to others are not worth computing.
+  bool needed() const { return node_->needs_gradient; }
+  int64_t rows() const { return node_->rows; }
+  int64_t cols() const { return node_->cols; }
+  Graph& graph() const { return *node_->graph; }
+  /// The sum so far (rows, cols); null when there is no contribution.
+  const float* data() const { return node_->gradient; }
+
+  /// Where to put a contribution: added to what is there, or written when it is the first.
+  struct Sum {
+    float* data;
+    bool accumulate;
+  };
+  Sum sum();
+  /// The same, with zeros where there was nothing.
+  float* zeroed();
+  /// Contributes all of another gradient of the same shape, which is spent.
+  void take(Gradient& other);
+
+ private:
+  friend class Graph;
+  explicit Gradient(Workspace::Node* node) : node_(node) { ++node_->references; }
+  Workspace::Node* node_;
+};
+
+/// One forward pass. Operations (graph/ops/) take it, compute at once, and return new Vars. When training, they leave
+/// steps that backward() runs in reverse.
 class Graph {
  public:
-  explicit Graph(Workspace& workspace) : workspace_(workspace) {}
+  /// `training`, when not null, says what is trained, and makes the pass record; it must outlive the graph.
+  explicit Graph(Workspace& workspace, const Training* training = nullptr)
+      : workspace_(workspace), training_(training) {}
+  ~Graph() { steps_.clear(); }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
   /// A matrix with undefined content.
   Var create(int64_t rows, int64_t cols);
+
+  const Training* training() const { return training_; }
+
+  /// For operations: `out` depends on something trained, and step(gradient of out) passes its gradient on. What the
+  /// step holds lives until it has run; it is not run when out's gradient turns out not to be wanted.
+  using Step = std::function<void(Gradient& out)>;
+  void record(const Var& out, Step step);
+
+  /// Runs a layer, f(x), forgetting what its gradient needs and computing it again in the backward pass where
+  /// `training` asks for that to save memory. What f captures must stay valid until then: it captures by value what the
+  /// caller's stack holds.
+  template <class F>
+  Var block(const Var& x, const F& f) {
+    return training_ == nullptr || keeps_next_block() ? f(x) : recomputed(x, f);
+  }
+
+  /// Runs and drops all steps, last to first. Gradients of outputs have been set through Gradient(var).sum().
+  void backward() { run_steps_from(0); }
 
   Workspace& workspace() { return workspace_; }
   base::ThreadPool& pool() { return workspace_.pool(); }
@@ -109,7 +183,18 @@ class Graph {
   }
 
  private:
+  struct Recorded {
+    Gradient out;
+    Step step;
+  };
+  void run_steps_from(size_t first);
+  bool keeps_next_block();
+  Var recomputed(const Var& x, const std::function<Var(const Var&)>& f);
+
   Workspace& workspace_;
+  const Training* training_;
+  std::vector<Recorded> steps_;
+  int64_t num_blocks_ = 0;
 };
 
 /// Memory for the length of one operation: `bytes` for each thread, 64-byte aligned.

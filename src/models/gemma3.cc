@@ -35,7 +35,7 @@ class Gemma3 final : public LanguageModel {
     head_.declare(declarations_, "output", h.vocabulary_size, h.model_dim, embed_);
   }
 
-  graph::Var logits(graph::Graph& g, const graph::Batch& batch) const override {
+  graph::Var hidden(graph::Graph& g, const graph::Batch& batch) const override {
     const Hyperparameters& h = hyperparameters_;
     graph::Rope global{kernels::RopeLayout::kHalves, h.rope_dim, h.rope_base, h.rope_scale, nullptr};
     graph::Rope local{kernels::RopeLayout::kHalves, h.rope_dim, h.rope_base_local, 1, nullptr};
@@ -43,12 +43,15 @@ class Gemma3 final : public LanguageModel {
     graph::Var local_angles = graph::rope_angles(g, local, batch);
     graph::Var x = graph::scale(g, embed_(g, batch), std::sqrt(static_cast<float>(h.model_dim)));
     for (const Block& block : blocks_) {
-      graph::Var a = block.attention(g, block.attention_norm(g, x), batch, block.local ? local : global,
-                                     block.local ? local_angles : global_angles);
-      x = x + block.post_attention_norm(g, a);
-      x = x + block.post_mlp_norm(g, block.mlp(g, block.mlp_norm(g, x)));
+      const graph::Rope& rope = block.local ? local : global;
+      const graph::Var& angles = block.local ? local_angles : global_angles;
+      x = g.block(x, [&g, &block, batch, rope, angles](const graph::Var& in) {
+        graph::Var a = block.attention(g, block.attention_norm(g, in), batch, rope, angles);
+        graph::Var mid = in + block.post_attention_norm(g, a);
+        return mid + block.post_mlp_norm(g, block.mlp(g, block.mlp_norm(g, mid)));
+      });
     }
-    return head_(g, final_norm_(g, graph::rows(g, x, batch.wanted)));
+    return final_norm_(g, graph::rows(g, x, batch.wanted));
   }
 
  private:
@@ -61,7 +64,6 @@ class Gemma3 final : public LanguageModel {
   nn::Embedding embed_;
   std::vector<Block> blocks_;
   nn::RmsNorm final_norm_;
-  nn::Head head_;
 };
 
 }  // namespace

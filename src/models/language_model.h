@@ -12,6 +12,7 @@
 #include "graph/graph.h"
 #include "models/hyperparameters.h"
 #include "nn/declarations.h"
+#include "nn/layers.h"
 
 namespace retort::models {
 
@@ -23,7 +24,17 @@ class LanguageModel {
 
   /// One forward pass over a batch: (batch.wanted, vocabulary), the logits of the token after each wanted row. With
   /// caches, stores keys and values at the segments' positions but does not advance the caches.
-  virtual graph::Var logits(graph::Graph& graph, const graph::Batch& batch) const = 0;
+  graph::Var logits(graph::Graph& graph, const graph::Batch& batch) const { return head_(graph, hidden(graph, batch)); }
+
+  /// The same without the output head: (batch.wanted, model_dim), normed: what the head reads. When `graph` records,
+  /// what `batch` points to must live until the backward pass is over.
+  virtual graph::Var hidden(graph::Graph& graph, const graph::Batch& batch) const = 0;
+
+  graph::LinearWeights head() const { return head_.weights(); }
+
+  /// Lets an adapter add to the product with `weight` ("blk.0.attn_q"), before the model is used. The factors must
+  /// outlive it. Fails when there is no such product or shapes do not fit; `where` names the adapter.
+  base::Status attach(std::string_view weight, const graph::LowRank& addition, std::string_view where);
 
   const Hyperparameters& hyperparameters() const { return hyperparameters_; }
   graph::KvShape kv_shape() const {
@@ -35,6 +46,7 @@ class LanguageModel {
   explicit LanguageModel(Hyperparameters hyperparameters) : hyperparameters_(std::move(hyperparameters)) {}
   Hyperparameters hyperparameters_;
   nn::Declarations declarations_;
+  nn::Head head_;  // declared by the architecture, after the layers
 };
 
 /// Makes the model that `file` describes and binds its weights. Fails when the architecture is unknown (listing the

@@ -27,16 +27,17 @@ class Qwen3 final : public LanguageModel {
     head_.declare(declarations_, "output", h.vocabulary_size, h.model_dim, embed_);
   }
 
-  graph::Var logits(graph::Graph& g, const graph::Batch& batch) const override {
+  graph::Var hidden(graph::Graph& g, const graph::Batch& batch) const override {
     const Hyperparameters& h = hyperparameters_;
     graph::Rope rope{kernels::RopeLayout::kHalves, h.rope_dim, h.rope_base, h.rope_scale, nullptr};
     graph::Var angles = graph::rope_angles(g, rope, batch);
     graph::Var x = embed_(g, batch);
-    for (const Block& block : blocks_) {
-      x = x + block.attention(g, block.attention_norm(g, x), batch, rope, angles);
-      x = x + block.mlp(g, block.mlp_norm(g, x));
-    }
-    return head_(g, final_norm_(g, graph::rows(g, x, batch.wanted)));
+    for (const Block& block : blocks_)
+      x = g.block(x, [&g, &block, batch, rope, angles](const graph::Var& in) {
+        graph::Var mid = in + block.attention(g, block.attention_norm(g, in), batch, rope, angles);
+        return mid + block.mlp(g, block.mlp_norm(g, mid));
+      });
+    return final_norm_(g, graph::rows(g, x, batch.wanted));
   }
 
  private:
@@ -48,7 +49,6 @@ class Qwen3 final : public LanguageModel {
   nn::Embedding embed_;
   std::vector<Block> blocks_;
   nn::RmsNorm final_norm_;
-  nn::Head head_;
 };
 
 }  // namespace

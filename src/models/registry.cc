@@ -28,6 +28,22 @@ std::string architecture_names() {
   return names;
 }
 
+base::Status LanguageModel::attach(std::string_view weight, const graph::LowRank& addition, std::string_view where) {
+  std::string name = std::string(weight) + ".weight";
+  for (const nn::Declaration& declaration : declarations_.all()) {
+    if (declaration.name != name || declaration.additions == nullptr) continue;
+    int64_t rank = addition.a.rows;
+    if (rank < 1 || addition.b.cols != rank || addition.a.cols != declaration.cols ||
+        addition.b.rows != declaration.rows)
+      return base::fail(fmt::format("{}: {} has factors ({}, {}) and ({}, {}), expected (rank, {}) and ({}, rank)",
+                                    where, weight, rank, addition.a.cols, addition.b.rows, addition.b.cols,
+                                    declaration.cols, declaration.rows));
+    declaration.additions->push_back(addition);
+    return {};
+  }
+  return base::fail(fmt::format("{}: the model has no product with {} ({})", where, name, hyperparameters_.summary()));
+}
+
 base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file) {
   RETORT_TRY(std::optional<std::string_view> name, file.string("general.architecture"));
   for (const Architecture& entry : kArchitectures) {

@@ -12,6 +12,10 @@ void Declarations::matrix(tensor::Tensor& destination, std::string name, int64_t
   all_.push_back({std::move(name), rows, cols, true, &destination});
 }
 
+void Declarations::linear(graph::LinearWeights& destination, std::string name, int64_t rows, int64_t cols) {
+  all_.push_back({std::move(name), rows, cols, true, &destination.matrix, &destination.additions});
+}
+
 void Declarations::vector(tensor::Tensor& destination, std::string name, int64_t size) {
   all_.push_back({std::move(name), 1, size, true, &destination});
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "graph/ops/linear.h"
 #include "tensor/tensor.h"
 
 namespace retort::nn {
@@ -17,12 +18,15 @@ struct Declaration {
   int64_t rows = 0, cols = 0;
   bool required = true;
   tensor::Tensor* destination = nullptr;
+  std::vector<graph::LowRank>* additions = nullptr;  // of a product's matrix: where adapters go
 };
 
 /// Filled by a model's constructor, layer by layer; then bound to a file.
 class Declarations {
  public:
   void matrix(tensor::Tensor& destination, std::string name, int64_t rows, int64_t cols);
+  /// The matrix of a product, which adapters may add to.
+  void linear(graph::LinearWeights& destination, std::string name, int64_t rows, int64_t cols);
   void vector(tensor::Tensor& destination, std::string name, int64_t size);
   void optional_matrix(tensor::Tensor& destination, std::string name, int64_t rows, int64_t cols);
   void optional_vector(tensor::Tensor& destination, std::string name, int64_t size);

@@ -11,7 +11,7 @@ using graph::Var;
 
 void Linear::declare(Declarations& declarations, const std::string& name, int64_t in_features, int64_t out_features,
                      Bias bias) {
-  declarations.matrix(weights_.matrix, name + ".weight", out_features, in_features);
+  declarations.linear(weights_, name + ".weight", out_features, in_features);
   if (bias == Bias::kRequired) declarations.vector(weights_.bias, name + ".bias", out_features);
   if (bias == Bias::kOptional) declarations.optional_vector(weights_.bias, name + ".bias", out_features);
 }
@@ -31,8 +31,12 @@ void Head::declare(Declarations& declarations, const std::string& name, int64_t 
   declarations.optional_matrix(own_.matrix, name + ".weight", vocabulary_size, model_dim);
 }
 
+graph::LinearWeights Head::weights() const {
+  return tied() ? graph::LinearWeights{embedding_->table(), {}, {}} : own_;
+}
+
 Var Head::operator()(Graph& graph, const Var& x) const {
-  return graph::linear(graph, x, tied() ? graph::LinearWeights{embedding_->table(), {}} : own_);
+  return graph::linear(graph, x, weights());
 }
 
 void RmsNorm::declare(Declarations& declarations, const std::string& name, int64_t size, float epsilon) {

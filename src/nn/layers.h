@@ -42,6 +42,7 @@ class Head {
                const Embedding& embedding);
   graph::Var operator()(graph::Graph& graph, const graph::Var& x) const;
   bool tied() const { return !own_.matrix; }
+  graph::LinearWeights weights() const;
 
  private:
   graph::LinearWeights own_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "graph/ops/attention_backward.h"
 
 namespace retort::graph {
 
@@ -31,6 +32,29 @@ Var rope_angles(Graph& graph, const Rope& rope, const Batch& batch) {
   return out;
 }
 
+namespace {
+
+/// A rotation's gradient is the rotation back.
+void rope_backward(Graph& graph, Gradient& x, int head_dim, const Rope& rope, const Var& angles, const Gradient& dout) {
+  Gradient::Sum to = x.sum();
+  RETORT_CHECK(!to.accumulate);  // projections are read by their rotation alone
+  int half = rope.dim / 2;
+  Scratch scratch(graph, half * 4);
+  graph.for_rows(x.rows(), 2 * x.cols(), [&](int64_t begin, int64_t end, int thread) {
+    auto* back = reinterpret_cast<float*>(scratch.of(thread));
+    for (int64_t row = begin; row < end; ++row) {
+      const float* cosines = angles.row(row);
+      for (int i = 0; i < half; ++i) back[i] = -cosines[half + i];
+      for (int64_t at = row * x.cols(); at < (row + 1) * x.cols(); at += head_dim) {
+        graph.kernels().rope(rope.layout, dout.data() + at, cosines, back, to.data + at, rope.dim);
+        std::copy(dout.data() + at + rope.dim, dout.data() + at + head_dim, to.data + at + rope.dim);
+      }
+    }
+  });
+}
+
+}  // namespace
+
 Var apply_rope(Graph& graph, const Var& x, int head_dim, const Rope& rope, const Var& angles) {
   RETORT_CHECK(angles.rows() == x.rows());
   RETORT_CHECK(rope.dim <= head_dim);
@@ -45,6 +69,10 @@ Var apply_rope(Graph& graph, const Var& x, int head_dim, const Rope& rope, const
       }
     }
   });
+  if (x.needs_gradient())
+    graph.record(out, [&graph, x = Gradient(x), head_dim, rope, angles](Gradient& dout) mutable {
+      rope_backward(graph, x, head_dim, rope, angles, dout);
+    });
   return out;
 }
 
@@ -139,6 +167,10 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
     compute(0, pieces, 0);
   else
     graph.pool().parallel_for(pieces, 1, compute);
+  if (q.needs_gradient() || k.needs_gradient() || v.needs_gradient())
+    graph.record(out, [&graph, q, k, v, shape, segments = batch.segments](Gradient& dout) {
+      attention_backward(graph, q, k, v, shape, segments, dout);
+    });
   return out;
 }
 

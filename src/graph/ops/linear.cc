@@ -3,10 +3,13 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "graph/ops/linear_backward.h"
 
 namespace retort::graph {
+namespace {
 
-void linear_all(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
+/// outputs[i] = x W^T + bias, for all of them.
+void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
   const kernels::Kernels& kernels = graph.kernels();
   int64_t tokens = x.rows();
   int64_t all_rows = 0, scratch_bytes = 0, grain = 1;
@@ -58,6 +61,15 @@ void linear_all(Graph& graph, const Var& x, std::span<const LinearWeights* const
     compute(0, pieces, 0);
   else
     graph.pool().parallel_for(pieces, 1, compute);
+}
+
+}  // namespace
+
+void linear_all(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
+  products(graph, x, weights, outputs);
+  for (size_t i = 0; i < weights.size(); ++i)
+    if (!weights[i]->additions.empty() || graph.training() != nullptr) finish_linear(graph, x, *weights[i], outputs[i]);
+  if (graph.training() != nullptr) x.release_quantized();
 }
 
 Var linear(Graph& graph, const Var& x, const LinearWeights& weights) {

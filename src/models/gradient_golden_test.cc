@@ -1,0 +1,157 @@
+// The loss of each architecture's tiny model and its gradient with respect to every weight, against PyTorch's
+// (tools/make_model_goldens.py), with every instruction set.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "graph/ops/cross_entropy.h"
+#include "graph/training.h"
+#include "models/language_model.h"
+
+using namespace retort;
+
+namespace {
+
+std::string stem(const std::string& name) {
+  return RETORT_SOURCE_DIR "/tests/golden/models/" + name;
+}
+
+std::vector<std::string> golden_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(RETORT_SOURCE_DIR "/tests/golden/models"))
+    if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+nlohmann::json read_json(const std::string& path) {
+  std::ifstream in(path);
+  return nlohmann::json::parse(in);
+}
+
+struct Outcome {
+  double loss = 0;
+  std::map<std::string, std::vector<float>> gradients;  // by tensor
+};
+
+/// Mean loss of every next token of `sequences` and the gradient of every weight.
+Outcome train_once(const formats::GgufFile& file, const models::LanguageModel& model, const kernels::Kernels& kernels,
+                   const std::vector<std::vector<int32_t>>& sequences, graph::Training training) {
+  base::ThreadPool pool(2);
+  graph::Workspace workspace(pool, kernels);
+  Outcome outcome;
+  for (const formats::GgufTensor& tensor : file.tensors()) {
+    std::vector<float>& gradient = outcome.gradients[std::string(tensor.name)];
+    gradient.resize(tensor.data.size() / 4);
+    training.gradients[tensor.data.data()] = gradient.data();
+  }
+  std::vector<int32_t> tokens, targets;
+  std::vector<graph::Segment> segments;
+  std::vector<int64_t> wanted;
+  for (const auto& ids : sequences) {
+    auto first = static_cast<int64_t>(tokens.size()), count = static_cast<int64_t>(ids.size());
+    segments.push_back({first, count, 0, nullptr});
+    for (int64_t i = 0; i + 1 < count; ++i) wanted.push_back(first + i);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+    targets.insert(targets.end(), ids.begin() + 1, ids.end());
+  }
+  std::vector<float> weights(targets.size(), 1.0f);
+  auto count = static_cast<float>(targets.size());
+  graph::Graph graph(workspace, &training);
+  graph::Var hidden = model.hidden(graph, {tokens, segments, wanted});
+  outcome.loss = graph::cross_entropy(graph, hidden, model.head(), targets, weights, 1 / count) / count;
+  graph.backward();
+  return outcome;
+}
+
+/// |a - b| / |b|; NaN is the worst there is.
+double distance(const std::vector<float>& a, const float* b) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    norm += static_cast<double>(b[i]) * b[i];
+  }
+  double relative = std::sqrt(error / norm);
+  return std::isnan(relative) ? HUGE_VAL : relative;
+}
+
+class GradientGoldenTest : public testing::TestWithParam<std::tuple<std::string, const kernels::Kernels*>> {};
+
+}  // namespace
+
+TEST_P(GradientGoldenTest, LossAndGradientsMatchPyTorch) {
+  auto [name, kernels] = GetParam();
+  auto file = formats::GgufFile::open(stem(name) + ".gguf");
+  ASSERT_TRUE(file) << file.error().message;
+  auto model = models::load_model(*file);
+  ASSERT_TRUE(model) << model.error().message;
+  auto ids = read_json(stem(name) + ".ids.json").get<std::vector<int32_t>>();
+  double loss = read_json(stem(name) + ".loss.json").get<double>();
+  std::ifstream in(stem(name) + ".gradients.f32", std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const auto* expected = reinterpret_cast<const float*>(bytes.data());
+
+  auto check = [&](const graph::Training& training, double limit) {
+    Outcome outcome = train_once(*file, **model, *kernels, {ids}, training);
+    EXPECT_LE(std::fabs(outcome.loss - loss) / loss, limit);
+    size_t at = 0;
+    for (const formats::GgufTensor& tensor : file->tensors()) {
+      if (tensor.name == "rope_freqs.weight") continue;  // not trained
+      const std::vector<float>& gradient = outcome.gradients[std::string(tensor.name)];
+      ASSERT_LE((at + gradient.size()) * 4, bytes.size());
+      EXPECT_LE(distance(gradient, expected + at), limit) << tensor.name;
+      at += gradient.size();
+    }
+    EXPECT_EQ(at * 4, bytes.size());
+  };
+  check({}, 1e-3);
+  graph::Training recomputed;
+  recomputed.blocks_kept = 1;
+  check(recomputed, 1e-3);
+  graph::Training bf16;
+  bf16.precision = kernels::Precision::kBfloat16;
+  check(bf16, 0.05);
+}
+
+TEST_P(GradientGoldenTest, SequencesInOneBatchGiveTheMeanOfEachAlone) {
+  auto [name, kernels] = GetParam();
+  auto file = formats::GgufFile::open(stem(name) + ".gguf");
+  ASSERT_TRUE(file);
+  auto model = models::load_model(*file);
+  ASSERT_TRUE(model);
+  auto ids = read_json(stem(name) + ".ids.json").get<std::vector<int32_t>>();
+  std::vector<int32_t> first(ids.begin(), ids.begin() + 11), second(ids.begin() + 11, ids.end());
+  Outcome both = train_once(*file, **model, *kernels, {first, second}, {});
+  Outcome one = train_once(*file, **model, *kernels, {first}, {});
+  Outcome two = train_once(*file, **model, *kernels, {second}, {});
+  auto share = static_cast<double>(first.size() - 1) / static_cast<double>(ids.size() - 2);
+  EXPECT_NEAR(both.loss, share * one.loss + (1 - share) * two.loss, 1e-4 * both.loss);
+  for (auto& [tensor, gradient] : both.gradients) {
+    if (tensor == "rope_freqs.weight") continue;
+    std::vector<float> mean = one.gradients[tensor];
+    for (size_t i = 0; i < mean.size(); ++i)
+      mean[i] = static_cast<float>(share * mean[i] + (1 - share) * two.gradients[tensor][i]);
+    EXPECT_LE(distance(gradient, mean.data()), 1e-3) << tensor;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, GradientGoldenTest,
+                         testing::Combine(testing::ValuesIn(golden_names()),
+                                          testing::ValuesIn(kernels::available().begin(), kernels::available().end())),
+                         [](const auto& tested) {
+                           std::string name =
+                               std::get<0>(tested.param) + "_" + std::string(std::get<1>(tested.param)->name);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(GradientComparer, RefusesNan) {
+  float expected = 1;
+  EXPECT_EQ(distance({NAN}, &expected), HUGE_VAL);
+}
