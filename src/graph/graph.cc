@@ -41,6 +41,7 @@ void Workspace::release_gradient(Node* node) {
 void Workspace::give_back(Node* node) {
   release_data(node);
   release_gradient(node);
+  std::function<Var()> recipe = std::move(node->recipe);  // what it holds may end here, too: when the node is done with
   *node = Node{};
   free_nodes_.push_back(node);
 }

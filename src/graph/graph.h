@@ -14,6 +14,7 @@
 namespace retort::graph {
 
 class Graph;
+class Var;
 struct Training;  // training.h
 
 /// What a forward pass works with: threads, kernels and reusable memory. One per concurrently running pass; not
@@ -41,6 +42,7 @@ class Workspace {
     kernels::QuantizedRows quantized;
     bool needs_gradient = false;
     float* gradient = nullptr;
+    std::function<Var()> recipe;
   };
   Node* take_node();
   void release_quantized(Node* node);
@@ -87,6 +89,11 @@ class Var {
 
   /// Whether something that is trained went into it.
   bool needs_gradient() const { return node_->needs_gradient; }
+
+  /// Computes it once more from what the backward pass keeps anyway; null when that would cost much. Set by operations
+  /// that record.
+  const std::function<Var()>& recipe() const { return node_->recipe; }
+  void set_recipe(std::function<Var()> recipe) const { node_->recipe = std::move(recipe); }
 
  private:
   friend class Graph;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,15 @@ class LanguageModel {
 /// Makes the model that `file` describes and binds its weights. Fails when the architecture is unknown (listing the
 /// known), a hyper-parameter is missing or senseless, or the tensors do not fit.
 base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file);
+
+/// A tensor that takes the place of the file's tensor of that name and shape; the memory must outlive the model.
+struct Replacement {
+  std::string name;
+  tensor::DType dtype = tensor::DType::kF32;
+  const std::byte* data = nullptr;
+};
+base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file,
+                                                        std::span<const Replacement> replacements);
 
 /// "gemma3, llama, qwen2, qwen3".
 std::string architecture_names();

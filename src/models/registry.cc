@@ -45,6 +45,11 @@ base::Status LanguageModel::attach(std::string_view weight, const graph::LowRank
 }
 
 base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file) {
+  return load_model(file, {});
+}
+
+base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile& file,
+                                                        std::span<const Replacement> replacements) {
   RETORT_TRY(std::optional<std::string_view> name, file.string("general.architecture"));
   for (const Architecture& entry : kArchitectures) {
     if (name != entry.name) continue;
@@ -55,6 +60,9 @@ base::Result<std::unique_ptr<LanguageModel>> load_model(const formats::GgufFile&
     for (const formats::GgufTensor& tensor : file.tensors())
       offers.push_back({std::string(tensor.name), tensor.dtype,
                         std::vector<int64_t>(tensor.dims, tensor.dims + tensor.num_dims), tensor.data.data()});
+    for (const Replacement& replacement : replacements)
+      for (nn::Offer& offer : offers)
+        if (offer.name == replacement.name) offer.dtype = replacement.dtype, offer.data = replacement.data;
     RETORT_TRY_STATUS(nn::bind(model->declarations(), offers, file.path(), hyperparameters.summary()));
     return model;
   }

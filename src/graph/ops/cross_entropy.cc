@@ -29,15 +29,13 @@ double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head,
     part.rows = end - begin;
     return LinearWeights{part, {}, {}};
   };
-  // The product itself is not to be recorded: its gradient is computed below.
-  Graph plain(graph.workspace());
   struct Row {
     float largest = -INFINITY, sum = 0, target = 0;
   };
   std::vector<Row> state(static_cast<size_t>(rows));
   for (int64_t begin = 0; begin < vocabulary; begin += kBlock) {
     int64_t end = std::min(vocabulary, begin + kBlock);
-    Var logits = linear(plain, hidden, part_of(begin, end));
+    Var logits = product(graph, hidden, part_of(begin, end));
     graph.for_rows(rows, 8 * (end - begin), [&](int64_t from, int64_t to, int) {
       for (int64_t i = from; i < to; ++i) {
         Row& row = state[static_cast<size_t>(i)];
@@ -55,13 +53,14 @@ double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head,
   }
   if (graph.training() == nullptr) return loss;
 
+  // A product's own gradient is computed here, so that no block's logits outlive the block.
   Gradient dhidden(hidden);
   float* dmatrix = graph.training()->gradient_of(head.matrix);
   if (!dhidden.needed() && dmatrix == nullptr) return loss;
   for (int64_t begin = 0; begin < vocabulary; begin += kBlock) {
     int64_t end = std::min(vocabulary, begin + kBlock);
     LinearWeights part = part_of(begin, end);
-    Var gradients = linear(plain, hidden, part);
+    Var gradients = product(graph, hidden, part);
     graph.for_rows(rows, 8 * (end - begin), [&](int64_t from, int64_t to, int) {
       for (int64_t i = from; i < to; ++i) {
         const Row& row = state[static_cast<size_t>(i)];

@@ -30,6 +30,25 @@ void add_to(Gradient& gradient, const float* values, float factor) {
   });
 }
 
+Var gated_forward(Graph& graph, kernels::Activation activation, const Var& gate, const Var& up) {
+  Var out = graph.create(gate.rows(), gate.cols());
+  graph.for_rows(gate.rows(), 8 * gate.cols(), [&](int64_t begin, int64_t end, int) {
+    int64_t at = begin * gate.cols();
+    graph.kernels().gated(activation, gate.data() + at, up.data() + at, out.mutable_data() + at,
+                          (end - begin) * gate.cols());
+  });
+  return out;
+}
+
+Var rms_norm_forward(Graph& graph, const Var& x, const tensor::Tensor& weight, float epsilon) {
+  Var out = graph.create(x.rows(), x.cols());
+  graph.for_rows(x.rows(), 2 * x.cols(), [&](int64_t begin, int64_t end, int) {
+    for (int64_t at = begin * x.cols(); at < end * x.cols(); at += weight.cols)
+      graph.kernels().rms_norm(x.data() + at, weight.floats(), epsilon, out.mutable_data() + at, weight.cols);
+  });
+  return out;
+}
+
 /// The weight's gradient is summed over fixed groups of rows, then over the groups in order, so that it does not depend
 /// on which thread computes what.
 void rms_norm_backward(Graph& graph, const Var& x, const tensor::Tensor& weight, float epsilon, const Gradient& dout,
@@ -87,13 +106,9 @@ Var scale(Graph& graph, const Var& x, float factor) {
 Var gated(Graph& graph, kernels::Activation activation, const Var& gate, const Var& up) {
   RETORT_CHECK(gate.rows() == up.rows());
   RETORT_CHECK(gate.cols() == up.cols());
-  Var out = graph.create(gate.rows(), gate.cols());
-  graph.for_rows(gate.rows(), 8 * gate.cols(), [&](int64_t begin, int64_t end, int) {
-    int64_t at = begin * gate.cols();
-    graph.kernels().gated(activation, gate.data() + at, up.data() + at, out.mutable_data() + at,
-                          (end - begin) * gate.cols());
-  });
-  if (needs_gradient({&gate, &up}))
+  Var out = gated_forward(graph, activation, gate, up);
+  if (needs_gradient({&gate, &up})) {
+    out.set_recipe([&graph, activation, gate, up] { return gated_forward(graph, activation, gate, up); });
     graph.record(out, [&graph, activation, gate, up](Gradient& dout) {
       // Each is read by this operation alone, as gate and up of one layer: their gradients are written.
       Gradient dgate(gate), dup(up);
@@ -106,21 +121,20 @@ Var gated(Graph& graph, kernels::Activation activation, const Var& gate, const V
                                                  to_gate.data + at, to_up.data + at, (end - begin) * gate.cols());
       });
     });
+  }
   return out;
 }
 
 Var rms_norm(Graph& graph, const Var& x, const tensor::Tensor& weight, float epsilon) {
   RETORT_CHECK(x.cols() % weight.cols == 0);
-  Var out = graph.create(x.rows(), x.cols());
-  graph.for_rows(x.rows(), 2 * x.cols(), [&](int64_t begin, int64_t end, int) {
-    for (int64_t at = begin * x.cols(); at < end * x.cols(); at += weight.cols)
-      graph.kernels().rms_norm(x.data() + at, weight.floats(), epsilon, out.mutable_data() + at, weight.cols);
-  });
+  Var out = rms_norm_forward(graph, x, weight, epsilon);
   float* dweight = graph.training() != nullptr ? graph.training()->gradient_of(weight) : nullptr;
-  if (needs_gradient({&x}) || dweight != nullptr)
+  if (needs_gradient({&x}) || dweight != nullptr) {
+    out.set_recipe([&graph, x, weight, epsilon] { return rms_norm_forward(graph, x, weight, epsilon); });
     graph.record(out, [&graph, x, weight, epsilon, dweight](Gradient& dout) {
       rms_norm_backward(graph, x, weight, epsilon, dout, dweight);
     });
+  }
   return out;
 }
 

@@ -4,9 +4,22 @@
 
 #include "base/check.h"
 #include "graph/ops/linear_backward.h"
+#include "graph/ops/matmul.h"
 
 namespace retort::graph {
 namespace {
+
+/// x W^T + bias of weights that are stored as numbers, in the precision of training.
+Var trained_product(Graph& graph, const Var& x, const LinearWeights& weights) {
+  Var y = graph.create(x.rows(), weights.matrix.rows);
+  matmul(graph, {x.data(), x.rows(), x.cols()}, weights.matrix, true, y.mutable_data(), false);
+  if (weights.bias)
+    for (int64_t row = 0; row < y.rows(); ++row) {
+      float* to = y.mutable_data() + row * y.cols();
+      graph.kernels().add(to, weights.bias.floats(), to, y.cols());
+    }
+  return y;
+}
 
 /// outputs[i] = x W^T + bias, for all of them.
 void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
@@ -65,8 +78,22 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
 
 }  // namespace
 
+Var product(Graph& graph, const Var& x, const LinearWeights& weights) {
+  if (graph.training() != nullptr && !tensor::info(weights.matrix.dtype).quantized)
+    return trained_product(graph, x, weights);
+  const LinearWeights* one = &weights;
+  Var output;
+  products(graph, x, {&one, 1}, {&output, 1});
+  return output;
+}
+
 void linear_all(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
-  products(graph, x, weights, outputs);
+  bool numbers = false;
+  for (const LinearWeights* w : weights) numbers |= !tensor::info(w->matrix.dtype).quantized;
+  if (graph.training() != nullptr && numbers)
+    for (size_t i = 0; i < weights.size(); ++i) outputs[i] = product(graph, x, *weights[i]);
+  else
+    products(graph, x, weights, outputs);
   for (size_t i = 0; i < weights.size(); ++i)
     if (!weights[i]->additions.empty() || graph.training() != nullptr) finish_linear(graph, x, *weights[i], outputs[i]);
   if (graph.training() != nullptr) x.release_quantized();

@@ -31,4 +31,7 @@ Var linear(Graph& graph, const Var& x, const LinearWeights& weights);
 /// Several products of the same input at the cost of one start of the threads: outputs[i] = linear(x, weights[i]).
 void linear_all(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs);
 
+/// The product alone, without additions and without a step for its gradient.
+Var product(Graph& graph, const Var& x, const LinearWeights& weights);
+
 }  // namespace retort::graph

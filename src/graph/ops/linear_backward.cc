@@ -54,7 +54,7 @@ Var add_low_rank(Graph& graph, const Var& x, const LowRank& addition, Var& y) {
 }
 
 void low_rank_backward(Graph& graph, const Var& x, Gradient& dx, const LowRank& addition, const Var& narrow,
-                       const Gradient& dout) {
+                       const Gradient& dout, const PackedFactor& packed) {
   const Training& training = *graph.training();
   int64_t tokens = dout.rows(), rank = addition.a.rows;
   float *da = training.gradient_of(addition.a), *db = training.gradient_of(addition.b);
@@ -62,7 +62,8 @@ void low_rank_backward(Graph& graph, const Var& x, Gradient& dx, const LowRank& 
     matmul(graph, {dout.data(), tokens, dout.cols(), true}, Factor{narrow.data(), tokens, rank}, db, true);
   if (da == nullptr && !dx.needed()) return;
   Var dnarrow = graph.create(tokens, rank);
-  matmul(graph, {dout.data(), tokens, dout.cols()}, addition.b, false, dnarrow.mutable_data(), false);
+  matmul(graph, {dout.data(), tokens, dout.cols()}, addition.b, false, dnarrow.mutable_data(), false,
+         &packed);
   scale_in_place(graph, dnarrow, addition.scale);
   if (da != nullptr) {
     Var input = input_of(graph, x, addition);
@@ -103,18 +104,22 @@ void finish_linear(Graph& graph, const Var& x, const LinearWeights& weights, Var
   }
   if (!trained && !x.needs_gradient()) return;
 
-  graph.record(y, [&graph, dx = Gradient(x), kept = reads_x ? x : Var(), weights, narrows = std::move(narrows), dmatrix,
-                   dbias](Gradient& dout) mutable {
+  // The input itself is not kept where its own inputs are, and it is cheaply had from them.
+  std::function<Var()> recipe = reads_x ? x.recipe() : nullptr;
+  graph.record(y, [&graph, dx = Gradient(x), kept = reads_x && !recipe ? x : Var(), recipe, weights,
+                   narrows = std::move(narrows), dmatrix, dbias](Gradient& dout) mutable {
+    if (recipe) kept = recipe();
     Factor d{dout.data(), dout.rows(), dout.cols()};
+    PackedFactor packed(graph, d);
     if (dbias != nullptr) add_column_sums(dout, dbias);
     if (dmatrix != nullptr)
       matmul(graph, {d.data, d.rows, d.cols, true}, Factor{kept.data(), kept.rows(), kept.cols()}, dmatrix, true);
     if (dx.needed()) {
       Gradient::Sum to = dx.sum();
-      matmul(graph, d, weights.matrix, false, to.data, to.accumulate);
+      matmul(graph, d, weights.matrix, false, to.data, to.accumulate, &packed);
     }
     for (size_t i = 0; i < narrows.size(); ++i)
-      low_rank_backward(graph, kept, dx, weights.additions[i], narrows[i], dout);
+      low_rank_backward(graph, kept, dx, weights.additions[i], narrows[i], dout, packed);
   });
 }
 

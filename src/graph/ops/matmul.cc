@@ -1,11 +1,26 @@
 #include "graph/ops/matmul.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "graph/training.h"
 
 namespace retort::graph {
+
+PackedFactor::PackedFactor(Graph& graph, const kernels::MatmulArgs& args)
+    : arena_(graph.workspace().arena()), bytes_(graph.kernels().training->matmul_packed_bytes(args)) {
+  if (bytes_ == 0) return;
+  data_ = static_cast<std::byte*>(arena_.allocate(bytes_));
+  int64_t units = graph.kernels().training->matmul_pack_units(args);
+  graph.for_rows(units, args.depth * args.a_rows / std::max<int64_t>(units, 1), [&](int64_t begin, int64_t end, int) {
+    graph.kernels().training->matmul_pack(args, data_, begin, end);
+  });
+}
+
+PackedFactor::~PackedFactor() {
+  if (data_ != nullptr) arena_.release(data_, bytes_);
+}
 
 void matmul(Graph& graph, kernels::MatmulArgs args) {
   const kernels::TrainingKernels& kernels = *graph.kernels().training;
@@ -13,25 +28,19 @@ void matmul(Graph& graph, kernels::MatmulArgs args) {
   if (rows == 0 || cols == 0) return;
   bool shared = threads > 1 && rows * cols * args.depth >= 65536;
 
-  int64_t packed_bytes = kernels.matmul_packed_bytes(args);
-  tensor::Arena& arena = graph.workspace().arena();
-  auto* packed = packed_bytes > 0 ? static_cast<std::byte*>(arena.allocate(packed_bytes)) : nullptr;
-  int64_t units = kernels.matmul_pack_units(args);
-  graph.for_rows(units, shared ? args.depth * rows / std::max<int64_t>(units, 1) : 0,
-                 [&](int64_t begin, int64_t end, int) { kernels.matmul_pack(args, packed, begin, end); });
-  args.packed_a = packed;
+  std::optional<PackedFactor> packed;
+  if (args.packed_a == nullptr) args.packed_a = packed.emplace(graph, args).data();
 
   // Threads take columns, so that each part of B is brought into panels once; where there are too few, they take rows.
-  constexpr int64_t kColGrain = 64, kRowGrain = 24;
-  int64_t block = tensor::info(args.b_dtype).block_elements;
-  int64_t grain = args.b_transposed ? kColGrain : std::max(kColGrain, block);
-  bool by_cols = cols >= threads * grain;
-  int64_t extent = by_cols ? cols : rows;
-  int64_t piece = extent;
+  // A few equal pieces each: one too many would leave the other threads waiting.
+  constexpr int64_t kColGrain = 32, kRowGrain = 12, kWidePiece = 512;
+  int64_t grain = args.b_transposed ? kColGrain : std::max<int64_t>(kColGrain, tensor::info(args.b_dtype).block_elements);
+  bool by_cols = cols >= 2 * threads * grain;
+  int64_t extent = by_cols ? cols : rows, piece = extent;
   if (shared) {
     if (!by_cols) grain = kRowGrain;
-    piece = (extent / (threads * (by_cols ? 2 : 1)) + grain - 1) / grain * grain;
-    piece = std::clamp<int64_t>(piece, grain, by_cols ? std::max<int64_t>(256, grain) : INT64_MAX);
+    int64_t rounds = by_cols ? (extent + threads * kWidePiece - 1) / (threads * kWidePiece) : 1;
+    piece = std::max<int64_t>(1, (extent / (threads * rounds) + grain - 1) / grain) * grain;
   }
   Scratch scratch(graph, kernels.matmul_scratch_bytes);
   auto compute = [&](int64_t begin, int64_t end, int thread) {
@@ -51,10 +60,11 @@ void matmul(Graph& graph, kernels::MatmulArgs args) {
     graph.pool().parallel_for(pieces, 1, compute);
   else
     compute(0, pieces, 0);
-  if (packed != nullptr) arena.release(packed, packed_bytes);
 }
 
-void matmul(Graph& graph, const Factor& a, const tensor::Tensor& b, bool b_transposed, float* c, bool accumulate) {
+namespace {
+
+kernels::MatmulArgs args_of(Graph& graph, const Factor& a) {
   kernels::MatmulArgs args;
   if (graph.training() != nullptr) args.precision = graph.training()->precision;
   args.a = a.data;
@@ -62,6 +72,17 @@ void matmul(Graph& graph, const Factor& a, const tensor::Tensor& b, bool b_trans
   args.depth = a.transposed ? a.rows : a.cols;
   args.a_stride = a.cols;
   args.a_transposed = a.transposed;
+  return args;
+}
+
+}  // namespace
+
+PackedFactor::PackedFactor(Graph& graph, const Factor& a) : PackedFactor(graph, args_of(graph, a)) {}
+
+void matmul(Graph& graph, const Factor& a, const tensor::Tensor& b, bool b_transposed, float* c, bool accumulate,
+            const PackedFactor* packed) {
+  kernels::MatmulArgs args = args_of(graph, a);
+  if (packed != nullptr) args.packed_a = packed->data();
   args.b_dtype = b.dtype;
   args.b = b.data;
   args.b_row_bytes = b.row_bytes();
