@@ -56,6 +56,7 @@ std::string Progress::line(uint64_t done, uint64_t total, uint64_t started, doub
     auto left = static_cast<uint64_t>(static_cast<double>(total - done) / rate);
     text += fmt::format("  {}:{:02} left", left / 60, left % 60);
   }
+  if (!note_.empty()) text += "  " + note_;
   int room = width - static_cast<int>(text.size()) - 4;
   if (total > 0 && room >= 10) {
     int cells = std::min(room, 40),

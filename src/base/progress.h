@@ -27,12 +27,15 @@ class Progress {
   /// `total` of 0: not known. May be called as often as one likes.
   void update(uint64_t done, uint64_t total);
 
+  /// Text to show behind the figures from now on.
+  void set_note(std::string note) { note_ = std::move(note); }
+
   /// The text for this state after `seconds`: "label  45%  44.1 of 98.4 MB  12.3 MB/s  0:04 left". Its rate does not
   /// count `started`, what was there before.
   std::string line(uint64_t done, uint64_t total, uint64_t started, double seconds, int width) const;
 
  private:
-  std::string label_, noun_;
+  std::string label_, noun_, note_;
   ProgressUnit unit_;
   std::FILE* out_;
   bool terminal_, shown_ = false, first_ = true;

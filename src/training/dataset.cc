@@ -191,7 +191,7 @@ std::vector<std::vector<int64_t>> plan_batches(std::span<const Example> examples
   };
   std::vector<int64_t> order(examples.size());
   std::iota(order.begin(), order.end(), 0);
-  shuffle(order);
+  if (options.shuffle) shuffle(order);
   auto tokens_of = [&](int64_t index) { return length_of(examples[static_cast<size_t>(index)].tokens); };
   // Sorted within windows of many batches: lengths match, while chance still decides who meets whom.
   constexpr int64_t kBatchesInWindow = 32;
@@ -200,7 +200,7 @@ std::vector<std::vector<int64_t>> plan_batches(std::span<const Example> examples
   for (size_t begin = 0; begin < order.size(); begin += window) {
     auto first = order.begin() + static_cast<std::ptrdiff_t>(begin);
     auto last = order.begin() + static_cast<std::ptrdiff_t>(std::min(begin + window, order.size()));
-    std::stable_sort(first, last, [&](int64_t a, int64_t b) { return tokens_of(a) < tokens_of(b); });
+    if (options.shuffle) std::stable_sort(first, last, [&](int64_t a, int64_t b) { return tokens_of(a) < tokens_of(b); });
     int64_t tokens = 0;
     bool open = false;
     for (auto at = first; at != last; ++at) {
@@ -214,7 +214,7 @@ std::vector<std::vector<int64_t>> plan_batches(std::span<const Example> examples
       tokens += tokens_of(*at);
     }
   }
-  shuffle(batches);
+  if (options.shuffle) shuffle(batches);
   return batches;
 }
 

@@ -52,6 +52,7 @@ struct BatchOptions {
   int64_t max_examples = 8;      // at least 1
   int64_t max_tokens = 1 << 20;  // of all examples together; a longer example is a batch of its own
   uint64_t seed = 0;
+  bool shuffle = true;  // false: in the file's order
 };
 
 /// The batches of one epoch: indices of examples, each example once. Examples of like length meet in a batch; which do,

@@ -29,6 +29,9 @@ std::string to_json_line(const LogRow& row);
 /// append() returns. Not thread-safe.
 class RunLog {
  public:
+  /// Keeps nothing until it is replaced by an opened one.
+  RunLog() = default;
+
   /// Continues after `last_step`: rows of later steps, which a run that was killed left behind, are dropped, and the
   /// event file is written anew from those that stay. 0 starts empty files. Fails when the folder cannot be written
   /// or a line that must stay is not a row of this log.
@@ -44,8 +47,6 @@ class RunLog {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
   using File = std::unique_ptr<std::FILE, Close>;
-  RunLog() = default;
-
   std::string metrics_path_, events_path_;
   File metrics_, events_;
   std::vector<LogRow> rows_;
