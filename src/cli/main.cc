@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = kDone;
   for (AddCommand add : {add_bench, add_chat, add_inspect, add_logits, add_perplexity, add_pull, add_quantize, add_run,
-                         add_template, add_tokenize})
+                         add_template, add_tokenize, add_tune})
     add(app, exit_code);
   try {
     app.parse(argc, argv);

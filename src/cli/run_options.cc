@@ -21,6 +21,28 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
   command.add_option("--kv-type", options.kv_type, "How keys and values are kept")
       ->check(CLI::IsMember({"f16", "q8_0", "f32"}))
       ->capture_default_str();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--adapter",
+          [&options](const std::vector<std::string>& values) {
+            for (const std::string& value : values) {
+              runtime::AdapterChoice choice{value, 1};
+              size_t equals = value.rfind('=');
+              if (equals != std::string::npos) {
+                size_t used = 0;
+                try {
+                  choice.scale = std::stod(value.substr(equals + 1), &used);
+                } catch (const std::exception&) {
+                }
+                if (used == 0 || used + equals + 1 != value.size())
+                  throw CLI::ValidationError("--adapter", "expected PATH or PATH=SCALE, got " + value);
+                choice.path = value.substr(0, equals);
+              }
+              options.adapters.push_back(choice);
+            }
+          },
+          "Add a tuned adapter (GGUF file or PEFT folder), as PATH or PATH=SCALE; may be repeated")
+      ->allow_extra_args(false);
 }
 
 void add_generation_options(CLI::App& command, runtime::GenerationOptions& options) {
@@ -66,7 +88,7 @@ base::Result<Engine> Engine::load(const EngineOptions& options) {
   if (!kernels::active_error().empty()) return base::fail(std::string(kernels::active_error()));
   RETORT_TRY(std::string path, resolve_model(options.model));
   Engine engine;
-  RETORT_TRY(engine.model, runtime::Model::load(path));
+  RETORT_TRY(engine.model, runtime::Model::load(path, options.adapters));
   engine.pool = std::make_unique<base::ThreadPool>(options.threads);
   engine.runner = std::make_unique<runtime::Runner>(engine.model->network(), *engine.pool);
   engine.kv_type = options.kv_type == "q8_0"  ? kernels::KvType::kQ8_0

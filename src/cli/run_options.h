@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -21,9 +22,10 @@ struct EngineOptions {
   int threads = 0;      // 0: one per processor
   int64_t context = 0;  // 0: the command decides
   std::string kv_type = "f16";
+  std::vector<runtime::AdapterChoice> adapters;
 };
 
-/// Adds the model argument and --threads, --context and --kv-type.
+/// Adds the model argument and --threads, --context, --kv-type and --adapter.
 void add_engine_options(CLI::App& command, EngineOptions& options);
 
 /// Adds --max-tokens, --temperature, --top-k, --top-p, --min-p, --repeat-penalty, --presence-penalty,
