@@ -91,14 +91,14 @@ base::Status write_text(const std::string& path, const std::string& text) {
 
 /// The files that the run is for; returns the one to use.
 base::Result<std::string> write_outputs(const TuneOptions& options, const training::Student& student,
-                                        const std::string& model_path) {
+                                        const std::string& title, const std::string& model_path) {
   if (!student.is_adapter()) {
     std::string path = options.output + "/model.gguf";
     RETORT_TRY_STATUS(student.write_model(path, options.bfloat16() ? tensor::DType::kBF16 : tensor::DType::kF32));
     return path;
   }
   formats::Adapter adapter = student.adapter();
-  adapter.name = std::filesystem::path(options.output).filename().string();
+  adapter.name = title;
   std::string path = options.output + "/adapter.gguf";
   RETORT_TRY_STATUS(formats::write_adapter_gguf(adapter, path));
   base::Status peft = formats::write_adapter_peft(adapter, options.output + "/peft", {model_path});
@@ -153,12 +153,13 @@ base::Result<int> run(const TuneOptions& options) {
                summary->progress.step);
     return kInterrupted;
   }
-  RETORT_TRY(std::string result, write_outputs(options, *student, in.model_path));
+  std::string title = fmt::format("{} on {}", std::filesystem::path(in.model_path).filename().string(),
+                                  std::filesystem::path(options.data).filename().string());
+  RETORT_TRY(std::string result, write_outputs(options, *student, title, in.model_path));
 
   const training::Progress& progress = summary->progress;
   training::Report report;
-  report.title = fmt::format("{} on {}", std::filesystem::path(in.model_path).filename().string(),
-                             std::filesystem::path(options.data).filename().string());
+  report.title = title;
   report.summary = fmt::format("{} steps, {} tokens, {:.0f} s; loss {:.4f}", progress.step, progress.tokens,
                                progress.seconds, summary->last_loss);
   if (progress.best_loss)

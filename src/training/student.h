@@ -19,7 +19,7 @@ namespace retort::training {
 struct LoraOptions {
   int64_t rank = 16;
   double alpha = 32;                 // the addition's scale is alpha / rank
-  std::vector<std::string> targets;  // "attn_q", "ffn_down", ...; empty: every projection of attention and MLP
+  std::vector<std::string> targets = {};  // "attn_q", "ffn_down", ...; empty: every projection of attention and MLP
   int64_t last_layers = 0;           // only in the last so many layers; 0: in all
   uint64_t seed = 0;                 // of the first values of A
 };
