@@ -8,16 +8,18 @@
 
 namespace retort::graph {
 
-/// A run of consecutive rows that belong to one sequence. Attention never crosses segments.
+/// A run of consecutive rows that belong to one sequence. Attention never crosses segments, but for the past that lies
+/// in their cache.
 struct Segment {
   int64_t first_row = 0;
   int64_t num_rows = 0;
   int64_t first_position = 0;  // position of first_row in its sequence; 0 without a cache
   KvCache* cache = nullptr;    // null when training: the segment attends to itself alone
+  bool kept = true;  // false: an alternative: its keys and values are overwritten by the next one's of the same cache
 };
 
-/// A view: what it points to must live through the forward pass. Segments cover the tokens in order, without gaps, and
-/// no two share a cache. All of them have a cache or none has.
+/// A view: what it points to must live through the forward pass. Segments cover the tokens in order, without gaps, the
+/// alternatives last; no two that are kept share a cache. All of them have a cache or none has.
 struct Batch {
   std::span<const int32_t> tokens;  // (tokens), each below the vocabulary size
   std::span<const Segment> segments;

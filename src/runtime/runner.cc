@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace retort::runtime {
 namespace {
 
@@ -21,17 +23,38 @@ base::Status fits(const graph::KvCache& cache, int64_t count) {
 Runner::Runner(const models::LanguageModel& model, base::ThreadPool& pool, const kernels::Kernels& kernels)
     : model_(model), workspace_(pool, kernels) {}
 
+int64_t Runner::room(const Input& input, int64_t count) const {
+  int64_t logit_rows = std::max<int64_t>(16, kLogitBytes / (model_.hyperparameters().vocabulary_size * 4));
+  int64_t logits_left = logit_rows - static_cast<int64_t>(wanted_.size());
+  int64_t room = kChunkTokens - static_cast<int64_t>(tokens_.size());
+  if (!input.kept) {  // cannot be cut: nothing of it stays for the next chunk
+    int64_t wanted = input.want == Want::kAll ? count : input.want == Want::kLast ? 1 : 0;
+    return count <= room && (wanted <= logits_left || wanted_.empty()) ? count : 0;
+  }
+  if (input.want == Want::kAll) return std::min(room, logits_left);
+  if (input.want == Want::kLast && logits_left <= 0) return 0;
+  return room;
+}
+
 base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
   int64_t vocabulary = model_.hyperparameters().vocabulary_size;
+  bool kept = true;
   for (const Input& input : inputs) {
     auto count = static_cast<int64_t>(input.tokens.size());
+    if (!input.kept) {
+      if (count > kChunkTokens)
+        return base::fail(fmt::format("an alternative of {} tokens: expected at most {}", count, kChunkTokens));
+      for (const Input& other : inputs)
+        if (other.kept && other.cache == input.cache) count += static_cast<int64_t>(other.tokens.size());
+    }
+    RETORT_CHECK(kept >= input.kept);  // alternatives come last
+    kept = input.kept;
     RETORT_TRY_STATUS(fits(*input.cache, count));
     for (int32_t token : input.tokens)
       if (token < 0 || token >= vocabulary)
         return base::fail(fmt::format("token id {} is not in the vocabulary of {}", token, vocabulary));
   }
 
-  int64_t logit_rows = std::max<int64_t>(16, kLogitBytes / (vocabulary * 4));
   size_t input = 0;
   int64_t done = 0;  // tokens of inputs[input] already in a chunk
   while (input < inputs.size()) {
@@ -41,15 +64,16 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
     origins_.clear();
     while (input < inputs.size()) {
       const Input& in = inputs[input];
-      auto room = kChunkTokens - static_cast<int64_t>(tokens_.size());
-      if (in.want == Want::kAll) room = std::min(room, logit_rows - static_cast<int64_t>(wanted_.size()));
-      if (in.want == Want::kLast && static_cast<int64_t>(wanted_.size()) >= logit_rows) room = 0;
       auto count = static_cast<int64_t>(in.tokens.size());
-      int64_t take = std::min(room, count - done);
+      int64_t take = std::min(room(in, count - done), count - done);
       if (take <= 0 && count > done) break;
       if (take > 0) {
         auto first_row = static_cast<int64_t>(tokens_.size());
-        segments_.push_back({first_row, take, in.cache->length(), in.cache});
+        int64_t position = in.cache->length();
+        if (!in.kept)
+          for (const graph::Segment& segment : segments_)
+            if (segment.kept && segment.cache == in.cache) position += segment.num_rows;
+        segments_.push_back({first_row, take, position, in.cache, in.kept});
         tokens_.insert(tokens_.end(), in.tokens.begin() + done, in.tokens.begin() + done + take);
         for (int64_t i = 0; i < take; ++i) {
           bool last = done + i + 1 == count;
@@ -71,7 +95,8 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
 void Runner::run_chunk(OnLogits on_logits) {
   graph::Graph graph(workspace_);
   graph::Var logits = model_.logits(graph, {tokens_, segments_, wanted_});
-  for (const graph::Segment& segment : segments_) segment.cache->advance(segment.num_rows);
+  for (const graph::Segment& segment : segments_)
+    if (segment.kept) segment.cache->advance(segment.num_rows);
   for (size_t i = 0; i < origins_.size(); ++i) {
     float* row = logits.mutable_data() + static_cast<int64_t>(i) * logits.cols();
     on_logits(origins_[i].input, origins_[i].token, {row, static_cast<size_t>(logits.cols())});

@@ -22,6 +22,9 @@ struct Input {
   graph::KvCache* cache = nullptr;
   std::span<const int32_t> tokens;
   Want want = Want::kLast;
+  /// False: an alternative. It continues the sequence in `cache` as the call's kept inputs leave it, sees no other
+  /// alternative, and leaves nothing behind: many answers to one prompt are tried in the prompt's own pass.
+  bool kept = true;
 };
 
 /// Fails, saying what to do, when `count` more tokens do not fit the cache.
@@ -44,8 +47,9 @@ class Runner {
 
   /// Appends every input's tokens to its sequence and reports the wanted logits, by input and by token, in order. One
   /// pass over the weights serves all inputs; long inputs are cut into chunks to bound memory. Each sequence gets what
-  /// it would get alone, within the kernels' tolerance. Fails, before anything is computed, when a sequence does not
-  /// fit its cache or a token is not in the vocabulary. After the first calls of one shape, nothing is allocated.
+  /// it would get alone, within the kernels' tolerance. Alternatives come after all that is kept, and have at most
+  /// kChunkTokens. Fails, before anything is computed, when a sequence does not fit its cache or a token is not in the
+  /// vocabulary. After the first calls of one shape, nothing is allocated.
   base::Status run(std::span<const Input> inputs, OnLogits on_logits);
 
   /// A cache of the model's shape.
@@ -57,6 +61,8 @@ class Runner {
   base::ThreadPool& pool() { return workspace_.pool(); }
 
  private:
+  /// Tokens of an input that the chunk being built can still take, of `count` left.
+  int64_t room(const Input& input, int64_t count) const;
   void run_chunk(OnLogits on_logits);
 
   const models::LanguageModel& model_;

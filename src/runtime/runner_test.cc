@@ -163,6 +163,30 @@ TEST_P(RunnerTest, TruncatingAndCopyingAPrefixForgetsTheRest) {
   EXPECT_LE(relative_error(rig_.run(copy, std::span(tokens).subspan(8), Want::kLast), expected), limit());
 }
 
+TEST_P(RunnerTest, AlternativesGetWhatEachGetsAloneAndLeaveNothingBehind) {
+  // The second prompt ends just before a chunk does: some alternatives share its last chunk, the others get their own.
+  for (size_t prompt_size : {20, static_cast<int>(Runner::kChunkTokens) - 5}) {
+    auto prompt = random_tokens(prompt_size, 20), after = random_tokens(3, 21);
+    graph::KvCache shared = rig_.cache(400);
+    rig_.run(shared, std::span(prompt).first(7), Want::kNone);
+    std::vector<std::vector<int32_t>> answers;
+    std::vector<Input> inputs = {{&shared, std::span(prompt).subspan(7), Want::kLast}};
+    for (size_t i = 0; i < 6; ++i) answers.push_back(random_tokens(1 + i % 3, 30 + i));
+    for (const auto& answer : answers) inputs.push_back({&shared, answer, Want::kAll, false});
+    auto together = rig_.run(inputs);
+    ASSERT_EQ(shared.length(), static_cast<int64_t>(prompt_size));
+
+    graph::KvCache alone = rig_.cache(400);
+    EXPECT_LE(relative_error(together[0], rig_.run(alone, prompt, Want::kLast)), limit());
+    for (size_t i = 0; i < answers.size(); ++i) {
+      alone.truncate(static_cast<int64_t>(prompt_size));
+      EXPECT_LE(relative_error(together[i + 1], rig_.run(alone, answers[i], Want::kAll)), limit()) << i;
+    }
+    alone.truncate(static_cast<int64_t>(prompt_size));
+    EXPECT_LE(relative_error(rig_.run(shared, after, Want::kAll), rig_.run(alone, after, Want::kAll)), limit());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, RunnerTest, testing::ValuesIn(cases()), case_name);
 
 TEST(Runner, ThreadsDoNotChangeASingleBit) {
@@ -210,6 +234,15 @@ TEST(Runner, RefusesBeforeComputingAnything) {
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().message, "token id " + std::to_string(bad) + " is not in the vocabulary of 272");
   }
+  // An alternative has to fit behind what is kept; it must not be longer than a chunk.
+  inputs = {{&roomy, tokens, Want::kLast}, {&roomy, std::span(tokens).first(4), Want::kAll, false}};
+  EXPECT_FALSE(rig.runner.run(inputs, never));
+  graph::KvCache wide = rig.cache(1000);
+  auto many = random_tokens(Runner::kChunkTokens + 1, 9);
+  Input alternative{&wide, many, Want::kAll, false};
+  status = rig.runner.run({&alternative, 1}, never);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message, "an alternative of 257 tokens: expected at most 256");
   EXPECT_EQ(roomy.length(), 0);
 }
 

@@ -95,22 +95,25 @@ void locate_keys(const Segment& segment, const Var& k, const Var& v, int layer, 
   args.position_stride = k.cols() * 4;
 }
 
-void store_keys(Graph& graph, const Segment& segment, const Var& k, const Var& v, const AttentionShape& shape,
-                int layer) {
+/// Rows [begin, end) of a segment, kv heads [head_begin, head_end), into its cache.
+void store_keys(const kernels::Kernels& kernels, const Segment& segment, const Var& k, const Var& v, int head_dim,
+                int layer, int64_t begin, int64_t end, int head_begin, int head_end) {
   KvCache& cache = *segment.cache;
-  RETORT_CHECK(segment.first_position + segment.num_rows <= cache.capacity());
-  graph.for_rows(segment.num_rows, 2 * k.cols(), [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int head = 0; head < shape.num_kv_heads; ++head) {
-        int64_t at = head * cache.head_stride() + (segment.first_position + i) * cache.position_stride();
-        int64_t from = head * shape.head_dim;
-        graph.kernels().store_kv(cache.type(), k.row(segment.first_row + i) + from, cache.keys(layer) + at,
-                                 shape.head_dim);
-        graph.kernels().store_kv(cache.type(), v.row(segment.first_row + i) + from, cache.values(layer) + at,
-                                 shape.head_dim);
-      }
+  for (int64_t i = begin; i < end; ++i) {
+    for (int head = head_begin; head < head_end; ++head) {
+      int64_t at = head * cache.head_stride() + (segment.first_position + i) * cache.position_stride();
+      int64_t from = int64_t{head} * head_dim;
+      kernels.store_kv(cache.type(), k.row(segment.first_row + i) + from, cache.keys(layer) + at, head_dim);
+      kernels.store_kv(cache.type(), v.row(segment.first_row + i) + from, cache.values(layer) + at, head_dim);
     }
-  });
+  }
+}
+
+// Work is cut into (segment, kv head, block of queries). Blocks of one segment share its keys in the cache.
+constexpr int64_t kQueryBlock = 32;
+
+int64_t num_blocks(const Segment& segment) {
+  return (segment.num_rows + kQueryBlock - 1) / kQueryBlock;
 }
 
 }  // namespace
@@ -123,50 +126,75 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
   Var out = graph.create(q.rows(), q.cols());
   Scratch scratch(graph, kernels.attention_scratch_bytes(shape.head_dim, shape.num_heads / shape.num_kv_heads));
 
-  // Work is cut into (segment, kv head, block of queries). Blocks of one segment share its keys in the cache.
-  constexpr int64_t kQueryBlock = 32;
-  int64_t pieces = 0, cost = 0;
+  auto attend = [&](const Segment& segment, int64_t block, int kv_head, int thread) {
+    kernels::AttentionArgs args;
+    args.query_begin = block * kQueryBlock;
+    args.query_end = std::min(segment.num_rows, args.query_begin + kQueryBlock);
+    args.first_position = segment.cache != nullptr ? segment.first_position : 0;
+    args.window = shape.window;
+    args.num_heads = shape.num_heads;
+    args.num_kv_heads = shape.num_kv_heads;
+    args.head_dim = shape.head_dim;
+    args.kv_head_begin = kv_head;
+    args.kv_head_end = kv_head + 1;
+    args.scale = shape.scale;
+    args.queries = q.row(segment.first_row);
+    args.query_stride = q.cols();
+    locate_keys(segment, k, v, layer, args);
+    args.output = out.mutable_data() + segment.first_row * out.cols();
+    args.output_stride = out.cols();
+    args.scratch = scratch.of(thread);
+    kernels.attention(args);
+  };
+  auto split = [&](int64_t pieces, int64_t cost, auto&& compute) {
+    if (cost < 32768)
+      compute(int64_t{0}, pieces, 0);
+    else
+      graph.pool().parallel_for(pieces, 1, compute);
+  };
+
+  int64_t pieces = 0, cost = 0, alternatives_cost = 0;
+  std::span<const Segment> kept = batch.segments, alternatives;
   for (const Segment& segment : batch.segments) {
-    if (segment.cache != nullptr) store_keys(graph, segment, k, v, shape, layer);
-    pieces += (segment.num_rows + kQueryBlock - 1) / kQueryBlock * shape.num_kv_heads;
-    cost += segment.num_rows * (segment.first_position + segment.num_rows) * q.cols();
+    int64_t work = segment.num_rows * (segment.first_position + segment.num_rows) * q.cols();
+    if (segment.cache != nullptr) RETORT_CHECK(segment.first_position + segment.num_rows <= segment.cache->capacity());
+    if (!segment.kept) {
+      if (alternatives.empty()) {
+        auto at = static_cast<size_t>(&segment - batch.segments.data());
+        kept = batch.segments.first(at);
+        alternatives = batch.segments.subspan(at);
+      }
+      alternatives_cost += work;
+      continue;
+    }
+    if (segment.cache != nullptr)
+      graph.for_rows(segment.num_rows, 2 * k.cols(), [&](int64_t begin, int64_t end, int) {
+        store_keys(kernels, segment, k, v, shape.head_dim, layer, begin, end, 0, shape.num_kv_heads);
+      });
+    pieces += num_blocks(segment) * shape.num_kv_heads;
+    cost += work;
   }
-  auto compute = [&](int64_t begin, int64_t end, int thread) {
+  split(pieces, cost, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t piece = begin; piece < end; ++piece) {
       int64_t local = piece;
       size_t which = 0;
-      auto pieces_of = [&](const Segment& s) {
-        return (s.num_rows + kQueryBlock - 1) / kQueryBlock * shape.num_kv_heads;
-      };
-      while (local >= pieces_of(batch.segments[which])) local -= pieces_of(batch.segments[which++]);
-      const Segment& segment = batch.segments[which];
+      while (local >= num_blocks(kept[which]) * shape.num_kv_heads)
+        local -= num_blocks(kept[which++]) * shape.num_kv_heads;
       // The last blocks see the most keys: handing them out first keeps the threads evenly busy.
-      int64_t blocks = (segment.num_rows + kQueryBlock - 1) / kQueryBlock;
-      int64_t block = blocks - 1 - local / shape.num_kv_heads;
-      kernels::AttentionArgs args;
-      args.query_begin = block * kQueryBlock;
-      args.query_end = std::min(segment.num_rows, args.query_begin + kQueryBlock);
-      args.first_position = segment.cache != nullptr ? segment.first_position : 0;
-      args.window = shape.window;
-      args.num_heads = shape.num_heads;
-      args.num_kv_heads = shape.num_kv_heads;
-      args.head_dim = shape.head_dim;
-      args.kv_head_begin = static_cast<int>(local % shape.num_kv_heads);
-      args.kv_head_end = args.kv_head_begin + 1;
-      args.scale = shape.scale;
-      args.queries = q.row(segment.first_row);
-      args.query_stride = q.cols();
-      locate_keys(segment, k, v, layer, args);
-      args.output = out.mutable_data() + segment.first_row * out.cols();
-      args.output_stride = out.cols();
-      args.scratch = scratch.of(thread);
-      kernels.attention(args);
+      attend(kept[which], num_blocks(kept[which]) - 1 - local / shape.num_kv_heads,
+             static_cast<int>(local % shape.num_kv_heads), thread);
     }
-  };
-  if (cost < 32768)
-    compute(0, pieces, 0);
-  else
-    graph.pool().parallel_for(pieces, 1, compute);
+  });
+  // Alternatives of one cache take turns at the same positions; heads do not meet there.
+  split(alternatives.empty() ? 0 : shape.num_kv_heads, alternatives_cost, [&](int64_t begin, int64_t end, int thread) {
+    for (const Segment& segment : alternatives) {
+      for (int64_t head = begin; head < end; ++head) {
+        auto kv_head = static_cast<int>(head);
+        store_keys(kernels, segment, k, v, shape.head_dim, layer, 0, segment.num_rows, kv_head, kv_head + 1);
+        for (int64_t block = 0; block < num_blocks(segment); ++block) attend(segment, block, kv_head, thread);
+      }
+    }
+  });
   if (q.needs_gradient() || k.needs_gradient() || v.needs_gradient())
     graph.record(out, [&graph, q, k, v, shape, segments = batch.segments](Gradient& dout) {
       attention_backward(graph, q, k, v, shape, segments, dout);
