@@ -56,7 +56,9 @@ base::Result<Head> read_head(const std::string& path) {
   RETORT_TRY(head.base.tokenizer_hash, text("retort.base.tokenizer"));
   RETORT_TRY(std::optional<int64_t> max_tokens, file.integer("retort.head.max_tokens"));
   head.max_tokens = max_tokens.value_or(256);
-  RETORT_TRY(head.labels, file.strings("retort.head.labels"));
+  RETORT_TRY(const formats::GgufArray* labels, file.array("retort.head.labels"));
+  if (labels != nullptr && labels->element_type() == formats::GgufType::kString)
+    for (std::string_view label : labels->strings()) head.labels.emplace_back(label);
   const formats::GgufTensor* mean = file.find_tensor("head.mean");
   if (head.labels.size() < 2 || head.max_tokens < 1 || mean == nullptr)
     return base::fail(fmt::format("{}: labels or features are missing: not a classifier head", path));

@@ -38,7 +38,7 @@ class CommandLine(unittest.TestCase):
 
     def test_help_has_examples(self):
         out, _ = run("--help")
-        for command in ("pull", "inspect", "tokenize", "template", "run", "chat", "logits", "perplexity", "bench", "quantize"):
+        for command in ("pull", "inspect", "tokenize", "template", "run", "chat", "eval", "logits", "perplexity", "bench", "quantize"):
             self.assertIn(command, out)
             self.assertIn("Examples:", run(command, "--help")[0], command)
         self.assertRegex(run("--version")[0], r"^\d+\.\d+\.\d+\n$")
@@ -173,6 +173,74 @@ class CommandLine(unittest.TestCase):
         same.write_bytes(pathlib.Path(LLAMA).read_bytes())
         run("quantize", same, same, "--type", "Q8_0", code=1)
         self.assertEqual(same.read_bytes(), pathlib.Path(LLAMA).read_bytes())
+
+    def write_rows(self, name, rows):
+        path = self.path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def test_eval_classify(self):
+        rows = [{"text": text, "label": label} for text, label in
+                (("a paint program", "art"), ("reads mail", "mail"), ("sends mail", "mail"), ("chess", "games"))]
+        data, train = self.write_rows("test.jsonl", rows), self.write_rows("train.jsonl", rows + [{"text": "x", "label": "web"}])
+        predictions = self.path / "predictions.jsonl"
+        short = ("--instruction", "{labels}?")
+        result = run_json("eval", LLAMA, "--data", data, "--labels-from", train, "--predictions", predictions, *short)
+        self.assertEqual((result["task"], result["rows"]), ("classify", 4))
+        self.assertEqual(result["confusion"]["labels"], ["art", "games", "mail", "web"])
+        self.assertEqual(sum(map(sum, result["confusion"]["counts"])), 4)
+        for metric in ("accuracy", "macro_f1", "calibration_error"):
+            estimate = result["metrics"][metric]
+            self.assertLessEqual(0, estimate["low"])
+            self.assertLessEqual(estimate["low"], estimate["high"])
+            self.assertLessEqual(estimate["high"], 1)
+        self.assertLessEqual(result["latency_ms"]["p50"], result["latency_ms"]["p99"])
+        self.assertGreater(result["tokens_per_s"], 0)
+        lines = [json.loads(line) for line in predictions.read_text().splitlines()]
+        self.assertEqual([line["line"] for line in lines], [1, 2, 3, 4])
+        for line in lines:
+            self.assertAlmostEqual(sum(line["probabilities"].values()), 1)
+            self.assertEqual(line["answer"], max(line["probabilities"], key=line["probabilities"].get))
+        right = sum(line["answer"] == line["expected"] for line in lines)
+        self.assertAlmostEqual(result["metrics"]["accuracy"]["value"], right / 4)
+        out, err = run("eval", LLAMA, "--data", data, "--limit", 2, "--labels", "web,mail,art,games", *short)
+        self.assertIn("2 rows", out)
+        self.assertRegex(out, r"accuracy +\d\.\d{4} +\d\.\d{4} to \d\.\d{4}")
+        self.assertEqual(err, "", "no progress for what is done at once")
+
+    def test_eval_of_generated_answers(self):
+        fields = self.write_rows("fields.jsonl", [{"text": "1 Main St", "fields": {"n": "1"}}, {"text": "2 Oak", "fields": {"n": "2"}}])
+        result = run_json("eval", LLAMA, "--data", fields, "--max-tokens", 5)
+        self.assertEqual(result["task"], "extract")
+        self.assertEqual(set(result["metrics"]), {"exact_match", "field_micro_f1", "valid_json"})
+        summaries = self.write_rows("summaries.jsonl", [{"text": "long", "summary": "short"}])
+        result = run_json("eval", LLAMA, "--data", summaries, "--task", "summarize", "--max-tokens", 5)
+        self.assertEqual(set(result["metrics"]), {"rouge1", "rouge2", "rougeL"})
+        prompts = self.write_rows("prompts.jsonl", [{"prompt": "Once upon", "completion": " a time"}])
+        answers = [run_json("eval", LLAMA, "--data", prompts, "--task", "chat", "--max-tokens", 6, "--predictions", self.path / "p")
+                   for _ in range(2)]
+        self.assertEqual(answers[0]["metrics"], answers[1]["metrics"])
+        said = json.loads((self.path / "p").read_text())["answer"]
+        self.assertEqual(said, run_json("run", LLAMA, "--raw", "-p", "Once upon", "--max-tokens", 6)["text"].strip())
+
+    def test_eval_refuses(self):
+        bad = self.path / "bad.jsonl"
+        bad.write_text('{"text": "a", "label": "x"}\n{"text": "b"}\nnot json\n')
+        out, err = run("eval", LLAMA, "--data", bad, code=1)
+        self.assertEqual(out, "")
+        self.assertIn("bad.jsonl:2:", err)
+        self.assertIn("bad.jsonl:3:", err)
+        data = self.write_rows("test.jsonl", [{"text": "a", "label": "net"}, {"text": "b", "label": "mial"}])
+        _, err = run("eval", LLAMA, "--data", data, "--labels", "net,mail", code=1)
+        self.assertIn("test.jsonl:2:", err)
+        self.assertIn("mail", err)
+        _, err = run("eval", LLAMA, "--data", data, "--task", "extract", code=1)
+        self.assertIn("classify", err)
+        run("eval", LLAMA, "--data", data, "--predictions", self.path / "no" / "folder", code=1)
+        run("eval", LLAMA, "--data", self.path / "missing.jsonl", code=1)
+        for arguments in (["--limit", "0"], ["--task", "sing"], ["--labels", "a,b", "--labels-from", data]):
+            run("eval", LLAMA, "--data", data, *arguments, code=2)
+        run("eval", LLAMA, code=2)
 
     def test_a_closed_pipe_ends_quietly(self):
         child = subprocess.Popen(f"'{RETORT}' run '{LLAMA}' --raw -p a --max-tokens 400 | head -c 1", shell=True,
