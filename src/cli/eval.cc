@@ -13,6 +13,8 @@
 #include "cli/interrupt.h"
 #include "cli/run_options.h"
 #include "tasks/evaluate.h"
+#include "tasks/evaluate_head.h"
+#include "training/head.h"
 
 namespace retort::cli {
 namespace {
@@ -20,7 +22,7 @@ namespace {
 struct Options {
   EngineOptions engine;
   tasks::EvaluateOptions evaluate;
-  std::string data, task, labels_from, template_file, predictions;
+  std::string data, task, head, labels_from, template_file, predictions;
   std::optional<std::string> instruction;
   std::vector<std::string> labels;
   int64_t limit = -1;
@@ -101,6 +103,15 @@ base::Result<int> run(const Options& options) {
   }
 
   RETORT_TRY(Engine engine, Engine::load(options.engine));
+  std::optional<training::Head> head;
+  if (!options.head.empty()) {
+    RETORT_TRY(head, training::read_head(options.head));
+    formats::BaseIdentity base = formats::base_identity(engine.model->file());
+    formats::Adapter trained;
+    trained.base = head->base;
+    trained.base.template_hash = base.template_hash;  // a head reads plain text
+    RETORT_TRY_STATUS(formats::check_base(trained, base, options.head, engine.model->file().path()));
+  }
   RETORT_TRY(training::PromptFormat format,
              training::PromptFormat::create(engine.model->file(), engine.model->tokenizer(), template_source));
   training::TaskPrompt prompt(kind, options.instruction, labels.all);
@@ -111,6 +122,10 @@ base::Result<int> run(const Options& options) {
   settings.cancelled = &interrupt.flag();
   base::Result<tasks::Evaluation> evaluation = [&] {
     base::Progress progress("eval", base::ProgressUnit::kItems, "rows");
+    if (head)
+      return tasks::evaluate_head(*engine.model, *engine.pool, *head, file, settings, [&](int64_t done, int64_t total) {
+        progress.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+      });
     return tasks::evaluate(*engine.model, *engine.runner, file, prompt, format, settings,
                            [&](int64_t done, int64_t total) {
                              progress.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
@@ -142,6 +157,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   command->add_option("--data", options->data, "Rows with the right answers: JSON lines or CSV")->required();
   command->add_option("--task", options->task, "What to ask for; default: what the rows are for")
       ->check(CLI::IsMember({"classify", "extract", "summarize", "chat"}));
+  command->add_option("--head", options->head, "Classify with this head, as `retort tune --method head` writes it");
   command->add_option("--limit", options->limit, "Take only the first rows")->check(CLI::PositiveNumber);
   auto* labels = command->add_option("--labels", options->labels, "Labels to choose from, with commas between them")
                      ->delimiter(',');

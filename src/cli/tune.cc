@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_path.h"
 #include "cli/run_options.h"
+#include "cli/tune_head.h"
 #include "cli/tune_options.h"
 #include "kernels/kernels.h"
 #include "training/report.h"
@@ -122,6 +123,7 @@ void print_step(const TuneOptions& options, const training::LogRow& row, int64_t
 
 base::Result<int> run(const TuneOptions& options) {
   if (!kernels::active_error().empty()) return base::fail(std::string(kernels::active_error()));
+  if (options.method == "head") return tune_head(options);
   RETORT_TRY(Inputs in, read_inputs(options));
   std::error_code error;
   std::filesystem::create_directories(options.output, error);

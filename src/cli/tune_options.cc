@@ -33,8 +33,9 @@ void add_tune_options(CLI::App& command, TuneOptions& options) {
   command.add_option("--data", options.data, "Training rows: JSON lines or CSV")->required();
   command.add_option("--output", options.output, "Folder for the adapter, the log and the report")->required();
   command.add_option("--validation", options.validation, "Rows to measure on; the best parameters on them are kept");
-  command.add_option("--method", options.method, "lora: low-rank adapters on the frozen model; full: every weight")
-      ->check(CLI::IsMember({"lora", "full"}))
+  command.add_option("--method", options.method, "lora: low-rank adapters on the frozen model; full: every weight; head: a linear "
+                                                   "classifier on its last hidden states, in seconds")
+      ->check(CLI::IsMember({"lora", "full", "head"}))
       ->capture_default_str();
   command.add_flag("--resume", trainer.resume, "Continue a run that was stopped, with the same options");
   command.add_option("--task", options.task, "What to ask for; default: what the rows are for")

@@ -170,14 +170,7 @@ base::Status classify_rows(runtime::Runner& runner, Plan& plan, const EvaluateOp
                                   row.probabilities = std::move(scores.probabilities);
                                   return scores.computed_tokens;
                                 }));
-  std::span<const Choice> rows = choices;
-  auto add = [&](const char* name, auto&& metric) {
-    evaluation.metrics.push_back({name, with_interval(rows, metric, options.bootstrap)});
-  };
-  add("accuracy", accuracy);
-  add("macro_f1", macro_f1);
-  add("calibration_error", [](std::span<const Choice> sample) { return calibration_error(sample); });
-  evaluation.confusion = confusion(rows, static_cast<int32_t>(evaluation.labels.size()));
+  add_choice_metrics(evaluation, choices, options.bootstrap);
   return {};
 }
 
@@ -237,6 +230,16 @@ void add_text_metrics(Evaluation& evaluation, const BootstrapOptions& bootstrap)
 }
 
 }  // namespace
+
+void add_choice_metrics(Evaluation& evaluation, std::span<const Choice> rows, const BootstrapOptions& bootstrap) {
+  auto add = [&](const char* name, auto&& metric) {
+    evaluation.metrics.push_back({name, with_interval(rows, metric, bootstrap)});
+  };
+  add("accuracy", accuracy);
+  add("macro_f1", macro_f1);
+  add("calibration_error", [](std::span<const Choice> sample) { return calibration_error(sample); });
+  evaluation.confusion = confusion(rows, static_cast<int32_t>(evaluation.labels.size()));
+}
 
 base::Result<Evaluation> evaluate(const runtime::Model& model, runtime::Runner& runner, const RowFile& file,
                                   const training::TaskPrompt& prompt, const training::PromptFormat& format,

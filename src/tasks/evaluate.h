@@ -9,6 +9,7 @@
 #include "runtime/model.h"
 #include "runtime/runner.h"
 #include "tasks/evaluation.h"
+#include "tasks/metrics.h"
 #include "training/prompt_format.h"
 #include "training/rows.h"
 #include "training/task_prompt.h"
@@ -36,5 +37,8 @@ base::Result<Evaluation> evaluate(const runtime::Model& model, runtime::Runner& 
                                   const training::TaskPrompt& prompt, const training::PromptFormat& format,
                                   const EvaluateOptions& options,
                                   base::FunctionRef<void(int64_t done, int64_t total)> on_progress);
+
+/// Adds the metrics and the confusion table of classified rows.
+void add_choice_metrics(Evaluation& evaluation, std::span<const Choice> rows, const BootstrapOptions& bootstrap);
 
 }  // namespace retort::tasks
