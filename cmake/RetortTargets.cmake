@@ -12,13 +12,15 @@ target_include_directories(retort_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CM
 if(RETORT_FUZZ)
   target_compile_options(retort_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+add_library(retort_sanitizers INTERFACE)  # for what is not ours to warn about, too: C programs that load libretort.so
 if(RETORT_SANITIZE)
-  target_compile_options(retort_options INTERFACE -fsanitize=${RETORT_SANITIZE} -fno-omit-frame-pointer)
-  target_link_options(retort_options INTERFACE -fsanitize=${RETORT_SANITIZE})
+  target_compile_options(retort_sanitizers INTERFACE -fsanitize=${RETORT_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(retort_sanitizers INTERFACE -fsanitize=${RETORT_SANITIZE})
   if(RETORT_SANITIZE MATCHES undefined)
-    target_compile_options(retort_options INTERFACE -fno-sanitize-recover=undefined)
+    target_compile_options(retort_sanitizers INTERFACE -fno-sanitize-recover=undefined)
   endif()
 endif()
+target_link_libraries(retort_options INTERFACE retort_sanitizers)
 
 # retort_layer(NAME SOURCES a.cc ... [LINK lower layers ...] [PRIVATE third-party libraries ...])
 # Declares the library target retort_NAME. LINK is public (lower layers), PRIVATE stays inside the layer's .cc files.

@@ -50,7 +50,8 @@ LineReader::LineReader(std::string history_file)
   el_set(editor_->line, EL_EDITOR, "emacs");
   // Ctrl-C comes as a key while a line is edited: libedit takes a read that a signal interrupts up again.
   el_set(editor_->line, EL_SETTY, "-d", "-isig", nullptr);
-  el_set(editor_->line, EL_ADDFN, "retort-interrupt", "Drop the line", &Editor::interrupt);
+  // The wide form keeps these pointers; the narrow one makes copies that el_end forgets.
+  el_wset(editor_->line, EL_ADDFN, L"retort-interrupt", L"Drop the line", &Editor::interrupt);
   el_set(editor_->line, EL_BIND, "^C", "retort-interrupt", nullptr);
   el_set(editor_->line, EL_HIST, history, editor_->history);
   el_source(editor_->line, nullptr);
