@@ -51,19 +51,23 @@ base::Result<std::optional<Row>> shorten(const Row& row, int64_t limit,
   return std::optional<Row>(std::move(best));
 }
 
-/// Keeps the last `limit` tokens; where the targets alone are more, their first `limit`.
+/// Keeps the last `limit` tokens up to the end of the last answer; where that answer alone is more, its beginning.
 void keep_end(Example& example, int64_t limit) {
-  auto first = std::find_if(example.loss_weights.begin(), example.loss_weights.end(), [](float w) { return w != 0; });
-  int64_t begin = std::max<int64_t>(0, length_of(example.tokens) - limit);
-  // At least one token of the prompt stays: the first target is predicted from it.
-  begin = std::min<int64_t>(begin, std::max<int64_t>(0, first - example.loss_weights.begin() - 1));
-  int64_t end = std::min(begin + limit, length_of(example.tokens));
+  const std::vector<float>& weights = example.loss_weights;
+  auto counts = [](float weight) { return weight != 0; };
+  auto last = std::find_if(weights.rbegin(), weights.rend(), counts);
+  auto first = std::find_if_not(last, weights.rend(), counts);
+  int64_t end = weights.rend() - last, answer = weights.rend() - first;
+  // At least one token of the prompt stays: the answer's first token is predicted from it.
+  int64_t begin = std::min(std::max<int64_t>(0, end - limit), std::max<int64_t>(0, answer - 1));
+  end = std::min(begin + limit, end);
   auto cut = [&](auto& values) {
     values.erase(values.begin() + end, values.end());
     values.erase(values.begin(), values.begin() + begin);
   };
   cut(example.tokens);
   cut(example.loss_weights);
+  if (!example.tokens.empty()) example.loss_weights[0] = 0;  // of an earlier answer that is cut: nothing is before it
 }
 
 std::string lines(const std::vector<int64_t>& lines) {

@@ -106,6 +106,32 @@ TEST_F(DatasetTest, TruncatedConversationsKeepTheirEnd) {
   EXPECT_FALSE(training::make_dataset(file, chat, format, {1, OverLong::kTruncate}));
 }
 
+TEST_F(DatasetTest, TruncatedConversationsOfManyTurnsKeepTheLastAnswer) {
+  RowFile file{"chat.jsonl", RowShape::kChat, {}};
+  Row row;
+  row.line = 1;
+  row.chat.messages = {{"user", std::string(30, 'q'), 0, ""},
+                       {"assistant", "first", 1, ""},
+                       {"user", std::string(30, 'r'), 0, ""},
+                       {"assistant", "last", 1, ""},
+                       {"user", "thanks", 0, ""}};
+  file.rows.push_back(row);
+  TaskPrompt chat(TaskKind::kChat, std::nullopt);
+  int64_t whole = training::make_dataset(file, chat, format, {}).value().longest;
+  for (int64_t limit = 2; limit < whole; ++limit) {
+    auto dataset = training::make_dataset(file, chat, format, {limit, OverLong::kTruncate});
+    ASSERT_TRUE(dataset) << dataset.error().message;
+    const Example& example = dataset->examples[0];
+    EXPECT_LE(static_cast<int64_t>(example.tokens.size()), limit);
+    EXPECT_EQ(example.loss_weights[0], 0);
+    std::string text = text_of(example.tokens), answer = "last<|end|>";
+    if (limit > 5)  // four letters, the end of the turn, and what they are predicted from
+      EXPECT_TRUE(text.ends_with(answer)) << limit << ": " << text;
+    else
+      EXPECT_EQ(text.substr(text.size() - (limit - 1)), answer.substr(0, limit - 1)) << limit;
+  }
+}
+
 TEST_F(DatasetTest, NamesTheRowThatATemplateRefuses) {
   ByteTokenizer strict("{{ raise_exception('not this one') }}");
   PromptFormat refuses = PromptFormat::create(strict.file(), strict.tokenizer()).value();

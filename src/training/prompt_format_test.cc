@@ -87,7 +87,7 @@ TEST(PromptFormat, ThePromptIsTheStartOfTheExample) {
 }
 
 TEST(PromptFormat, ATokenAcrossTheBorderDoesNotChangeThePrompt) {
-  // "\nO" would be one token: serving tokenizes the prompt before there is an answer.
+  // ":)" would be one token: serving tokenizes the prompt before there is an answer.
   ByteTokenizer bytes(
       "{% for m in messages %}{{ m.role }}:{{ m.content }}<|end|>{% endfor %}"
       "{% if add_generation_prompt %}assistant:{% endif %}",

@@ -181,6 +181,17 @@ class Collector {
         fmt::format("the row has {:.1f} MB, at most {:.1f} MB are accepted: is a line end missing?",
                     static_cast<double>(record.bytes) / 1e6, static_cast<double>(options_.max_row_bytes) / 1e6));
   }
+  /// `given` has the file's own keys.
+  void add_json(int64_t line, Json given) {
+    std::string_view missing = options_.columns.missing([&](const std::string& key) { return given.contains(key); });
+    if (!missing.empty()) return bad(line, fmt::format("there is no key {}", excerpt(missing)));
+    Json object = Json::object();
+    for (auto& [key, value] : given.items()) {
+      std::string_view name = options_.columns.name_of(key);
+      if (!name.empty()) object[std::string(name)] = std::move(value);
+    }
+    add(line, object);
+  }
   void add(int64_t line, const Json& object) {
     std::optional<RowShape> shape = shape_of(object);
     if (!shape) {
@@ -242,13 +253,13 @@ base::Result<RowFile> read_json_lines(RecordReader& reader, Collector& rows) {
     } else if (!object->is_object()) {
       rows.bad(record.line, fmt::format("expected one JSON object a line, got {}", type_name(*object)));
     } else {
-      rows.add(record.line, *object);
+      rows.add_json(record.line, std::move(*object));
     }
   }
   return rows.finish();
 }
 
-base::Result<RowFile> read_csv(RecordReader& reader, Collector& rows, const std::string& path) {
+base::Result<RowFile> read_csv(RecordReader& reader, Collector& rows, const std::string& path, const Columns& columns) {
   RecordReader::Record record;
   std::vector<std::string> header, fields;
   std::string error;
@@ -262,6 +273,15 @@ base::Result<RowFile> read_csv(RecordReader& reader, Collector& rows, const std:
       return base::fail(fmt::format("{}:1: the header is not valid UTF-8: save the file as UTF-8", path));
     if (names.contains(column)) return base::fail(fmt::format("{}:1: two columns are named {}", path, excerpt(column)));
     names[column] = "";
+  }
+  std::string_view missing = columns.missing([&](const std::string& column) { return names.contains(column); });
+  if (!missing.empty())
+    return base::fail(fmt::format("{}:1: there is no column {}; the header has {}", path, excerpt(missing),
+                                  excerpt(fmt::format("{}", fmt::join(header, ",")))));
+  names = Json::object();
+  for (std::string& column : header) {
+    column = columns.name_of(column);
+    if (!column.empty()) names[column] = "";
   }
   if (!shape_of(names))
     return base::fail(fmt::format("{}:1: the header has the columns {}; expected {}", path,
@@ -282,6 +302,7 @@ base::Result<RowFile> read_csv(RecordReader& reader, Collector& rows, const std:
     Json object = Json::object();
     std::string reason;
     for (size_t i = 0; i < fields.size() && reason.empty(); ++i) {
+      if (header[i].empty()) continue;
       if (text::repair_utf8(fields[i]) != fields[i]) {
         reason = fmt::format("column {} is not valid UTF-8: save the file as UTF-8", excerpt(header[i]));
       } else if (header[i] == "fields" || header[i] == "messages" || header[i] == "tools") {
@@ -346,7 +367,7 @@ std::string_view name(RowShape shape) {
 base::Result<RowFile> read_rows(const std::string& path, const RowOptions& options) {
   RETORT_TRY(RecordReader reader, RecordReader::open(path, options.max_row_bytes));
   Collector rows(path, options);
-  return is_csv(path) ? read_csv(reader, rows, path) : read_json_lines(reader, rows);
+  return is_csv(path) ? read_csv(reader, rows, path, options.columns) : read_json_lines(reader, rows);
 }
 
 std::vector<std::string> distinct_answers(const std::vector<Row>& rows) {

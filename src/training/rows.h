@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "training/columns.h"
 #include "training/prompt_format.h"
 
 namespace retort::training {
@@ -40,13 +41,15 @@ struct RowOptions {
   int64_t max_row_bytes = int64_t{16} << 20;  // a longer row is reported; it is never held in memory
   int64_t max_rows = -1;                      // stop reading after so many; negative: read all
   int max_reported = 20;                      // bad rows that the error message shows
+  Columns columns = {};                       // what the file calls its columns or keys
 };
 
 /// Reads a file: RFC 4180 CSV with a header when the name ends in .csv, JSON lines otherwise; "\r\n" and a byte-order
-/// mark are fine, empty lines are passed over. A CSV's columns carry the names above; "fields" holds JSON, and so does
-/// "messages". Fails when the file cannot be read, has no rows, or when any row is bad: not JSON, not UTF-8, of no
-/// known shape, of another shape than the rows before it, with a value of the wrong type or an empty answer. The
-/// message counts the bad rows and shows the first of them, one a line, as `FILE:LINE: reason`.
+/// mark are fine, empty lines are passed over. A CSV's columns, and the keys of JSON, carry the names above unless
+/// `columns` says otherwise; in CSV, "fields" and "messages" hold JSON. Fails when the file cannot be read, has no
+/// rows, or when any row is bad: not JSON, not UTF-8, of no known shape, of another shape than the rows before it, with
+/// a value of the wrong type or an empty answer. The message counts the bad rows and shows the first of them, one a
+/// line, as `FILE:LINE: reason`.
 base::Result<RowFile> read_rows(const std::string& path, const RowOptions& options = {});
 
 /// The distinct answers, sorted: the labels of a classification set.

@@ -204,6 +204,28 @@ TEST_F(RowsTest, ReportsBadCsv) {
               HasSubstr("l.csv:2: the row has 0.0 MB"));
 }
 
+TEST_F(RowsTest, ReadsColumnsOfOtherNames) {
+  training::RowOptions options;
+  options.columns = training::Columns::parse("text=review,label=stars").value();
+  auto csv = training::read_rows(write("a.csv", "id,stars,text,review\n7,4,ignored,Fine.\n"), options);
+  ASSERT_TRUE(csv) << csv.error().message;
+  EXPECT_EQ(csv->shape, RowShape::kLabel);
+  EXPECT_EQ(csv->rows[0].text, "Fine.");
+  EXPECT_EQ(csv->rows[0].answer, "4");
+  auto lines = training::read_rows(write("a.jsonl", R"({"text": 0, "review": "Bad.", "stars": 1})"), options);
+  ASSERT_TRUE(lines) << lines.error().message;
+  EXPECT_EQ(lines->rows[0].text, "Bad.");
+  EXPECT_EQ(lines->rows[0].answer, "1");
+  EXPECT_THAT(error("b.csv", "text,stars\na,b\n", options),
+              HasSubstr("b.csv:1: there is no column \"review\"; the header has \"text,stars\""));
+  EXPECT_THAT(error("b.jsonl", R"({"text": "a", "stars": 1})", options),
+              HasSubstr("b.jsonl:1: there is no key \"review"));
+  for (const char* bad :
+       {"review", "text=", "=review", "txt=review", "text=a,text=b", "text=a,label=a", "text=a,,label=b"})
+    EXPECT_FALSE(training::Columns::parse(bad)) << bad;
+  EXPECT_TRUE(training::Columns::parse(""));
+}
+
 TEST_F(RowsTest, FindsLabelsThatTrainingDoesNotHave) {
   training::RowFile file;
   file.path = "dev.jsonl";
