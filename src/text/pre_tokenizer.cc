@@ -27,9 +27,12 @@ constexpr const char* kDeepseek3 =
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
     "?[\\p{P}\\p{S}]+[\\r\\n]*|" RETORT_SPACES;
 constexpr const char* kCjk = "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+";
-// Letters in the order "not lower case, then not upper case" stand for words in CamelCase.
-constexpr const char* kUpperLower = "[^\\r\\n\\p{L}\\p{N}]?((?=[\\p{L}])([^a-z]))*((?=[\\p{L}])([^A-Z]))+";
-constexpr const char* kUpper = "[^\\r\\n\\p{L}\\p{N}]?((?=[\\p{L}])([^a-z]))+((?=[\\p{L}])([^A-Z]))*";
+// Letters in the order "not lower case, then not upper case" are the words of CamelCase. llama.cpp writes these two
+// without the classes of letters and of marks, and so cuts words at marks, which the models' own tokenizers do not.
+#define RETORT_NOT_LOWER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define RETORT_NOT_UPPER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+constexpr const char* kUpperLower = "[^\\r\\n\\p{L}\\p{N}]?" RETORT_NOT_LOWER "*" RETORT_NOT_UPPER "+";
+constexpr const char* kUpper = "[^\\r\\n\\p{L}\\p{N}]?" RETORT_NOT_LOWER "+" RETORT_NOT_UPPER "*";
 const std::string kTekken =
     fmt::format("{}|{}|\\p{{N}}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n/]*|" RETORT_SPACES, kUpperLower, kUpper);
 const std::string kGpt4o = fmt::format("{}" RETORT_CONTRACTIONS "?|{}" RETORT_CONTRACTIONS
