@@ -48,7 +48,11 @@ ChatTemplate::~ChatTemplate() = default;
 
 base::Result<ChatTemplate> ChatTemplate::compile(std::string source, std::string bos_token, std::string eos_token) {
   auto compiled = std::make_unique<Compiled>();
-  compiled->source = std::move(source);
+  // Jinja2 reads "\r\n" and "\r" as "\n".
+  for (size_t i = 0; i < source.size(); ++i) {
+    if (source[i] == '\r' && i + 1 < source.size() && source[i + 1] == '\n') continue;
+    compiled->source += source[i] == '\r' ? '\n' : source[i];
+  }
   compiled->bos = std::move(bos_token);
   compiled->eos = std::move(eos_token);
   try {

@@ -71,6 +71,7 @@ struct Statement {
     kCall,      // expression (a call) with a caller of (parameters) body
     kFilter,    // body through expression
     kBody,      // body, as it is (generation blocks)
+    kWith,      // body in a scope of its own, parameters set
     kBreak,
     kContinue,
   };
@@ -80,7 +81,8 @@ struct Statement {
   ExpressionPtr expression, condition;
   Target target;
   std::vector<Parameter> parameters;
-  std::vector<std::pair<ExpressionPtr, Body>> branches;  // condition (null: else), body
+  bool uses_varargs = false, uses_kwargs = false, uses_caller = false;  // a macro's body does
+  std::vector<std::pair<ExpressionPtr, Body>> branches;                 // condition (null: else), body
   Body body, otherwise;
   bool recursive = false;
 };

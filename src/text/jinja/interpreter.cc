@@ -5,8 +5,16 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
+
+#include "text/jinja/format.h"
+#include "text/jinja/text_functions.h"
 
 namespace retort::text::jinja {
+
+namespace {
+constexpr const char* kCallName = "__call__";  // what calling an object like `loop` calls
+}
 
 struct Interpreter::Scope {
   std::shared_ptr<Scope> parent;
@@ -35,11 +43,25 @@ Interpreter::Interpreter(Dict globals, const Limits& limits) : limits_(limits), 
                 d.name_space = true;
                 return Value::dict(std::move(d));
               }));
-  scope_->set("dict", Value::callable("dict", [](Arguments& a) {
+  scope_->set("dict", Value::callable("dict", [this](Arguments& a) {
                 Dict d;
-                if (!a.positional.empty() && a.positional[0].is_dict()) d.items = a.positional[0].as_dict().items;
+                if (!a.positional.empty() && a.positional[0].is_dict()) {
+                  d.items = a.positional[0].as_dict().items;
+                } else if (!a.positional.empty()) {
+                  for (const Value& pair : iterate(a.positional[0])) {
+                    std::vector<Value> both = iterate(pair);
+                    if (both.size() != 2) throw TemplateError{"dict() takes pairs"};
+                    d.set(both[0], both[1]);
+                  }
+                }
                 for (auto& [key, value] : a.named) d.set(key, value);
                 return Value::dict(std::move(d));
+              }));
+  scope_->set("joiner", Value::callable("joiner", [](Arguments& a) {
+                auto used = std::make_shared<bool>(false);
+                return Value::callable("joiner", [used, separator = a.get(0, "sep", ", ")](Arguments&) -> Value {
+                  return std::exchange(*used, true) ? separator : Value("");
+                });
               }));
   scope_->set("range", Value::callable("range", [this](Arguments& a) {
                 for (const Value& v : a.positional)
@@ -59,7 +81,9 @@ Interpreter::Interpreter(Dict globals, const Limits& limits) : limits_(limits), 
                   items.emplace_back(i);
                   if (__builtin_add_overflow(i, step, &i)) break;
                 }
-                return Value::list(std::move(items));
+                std::string shown = fmt::format("range({}, {}", start, stop);
+                return Value::sequence(std::move(items), List::Form::kRange, "range",
+                                       shown + (step != 1 ? fmt::format(", {})", step) : ")"));
               }));
 }
 
@@ -159,6 +183,15 @@ Interpreter::Flow Interpreter::execute(const Statement& s, std::string& out) {
       append(out, call(callee, arguments).str());
       break;
     }
+    case Statement::Kind::kWith: {
+      auto saved = scope_;
+      auto inner = std::make_shared<Scope>(Scope{saved, {}});
+      for (const Parameter& p : s.parameters) inner->set(p.name, evaluate(*p.fallback));
+      scope_ = inner;
+      Flow flow = execute(s.body, out);
+      scope_ = saved;
+      return flow;
+    }
     case Statement::Kind::kBody:
       return execute(s.body, out);
     case Statement::Kind::kBreak:
@@ -190,7 +223,7 @@ Interpreter::Flow Interpreter::loop(const Statement& s, const Value& iterable, i
   auto changed_before = std::make_shared<Value>();
   auto count = static_cast<int64_t>(items.size());
   for (int64_t i = 0; i < count; ++i) {
-    spend(1);
+    spend(16);  // the loop object's cost
     scope_ = std::make_shared<Scope>(Scope{saved, {}});
     Dict info;
     info.name_space = true;
@@ -210,15 +243,13 @@ Interpreter::Flow Interpreter::loop(const Statement& s, const Value& iterable, i
                               *changed_before = now;
                               return Value(changed);
                             }));
-    Value loop_value = Value::dict(std::move(info));
     if (s.recursive)
-      scope_->set("loop", Value::callable("loop", [this, &s, depth](Arguments& a) {
-                    std::string text;
-                    loop(s, a.get(0, "iterable"), depth + 1, text);
-                    return Value(std::move(text));
-                  }));
-    else
-      scope_->set("loop", loop_value);
+      info.items.emplace_back(kCallName, Value::callable("loop", [this, &s, depth](Arguments& a) {
+                                std::string text;
+                                loop(s, a.get(0, "iterable"), depth + 1, text);
+                                return Value(std::move(text));
+                              }));
+    scope_->set("loop", Value::dict(std::move(info)));
     assign(s.target, items[static_cast<size_t>(i)]);
     Flow flow = execute(s.body, out);
     scope_ = saved;
@@ -254,10 +285,16 @@ Value Interpreter::make_macro(const Statement& s, const std::string& name) {
     std::vector<Value> extra;
     Dict extra_named;
     for (size_t i = s.parameters.size(); i < a.positional.size(); ++i) extra.push_back(a.positional[i]);
+    if (!extra.empty() && !s.uses_varargs)
+      throw TemplateError{fmt::format("macro '{}' takes not more than {} argument(s)", name, s.parameters.size())};
     for (auto& [key, value] : a.named) {
-      bool known = key == "caller" || std::any_of(s.parameters.begin(), s.parameters.end(),
-                                                  [&k = key](const Parameter& p) { return p.name == k; });
-      if (!known) extra_named.set(key, value);
+      auto parameter = std::find_if(s.parameters.begin(), s.parameters.end(),
+                                    [&k = key](const Parameter& p) { return p.name == k; });
+      bool known = parameter - s.parameters.begin() >= static_cast<std::ptrdiff_t>(a.positional.size()) &&
+                   parameter != s.parameters.end();
+      if (known || (key == "caller" && s.uses_caller)) continue;
+      if (!s.uses_kwargs) throw TemplateError{fmt::format("macro '{}' takes no keyword argument '{}'", name, key)};
+      extra_named.set(key, value);
     }
     scope_->set("varargs", Value::list(std::move(extra), true));
     scope_->set("kwargs", Value::dict(std::move(extra_named)));
@@ -294,13 +331,15 @@ Arguments Interpreter::evaluate_arguments(const CallArguments& arguments) {
 }
 
 Value Interpreter::call(const Value& callee, Arguments& arguments) {
-  if (callee.is_undefined()) throw TemplateError{fmt::format("'{}' is undefined", callee.undefined_name())};
+  if (callee.is_undefined()) throw TemplateError{callee.undefined_message()};
+  if (callee.is_dict() && callee.as_dict().name_space)
+    if (const Value* found = callee.as_dict().find(kCallName)) return call(*found, arguments);
   if (!callee.is_callable()) throw TemplateError{fmt::format("'{}' object is not callable", callee.type_name())};
   return callee.as_callable().call(arguments);
 }
 
 Value Interpreter::attribute(const Value& object, const std::string& name) {
-  if (object.is_undefined()) throw TemplateError{fmt::format("'{}' is undefined", object.undefined_name())};
+  if (object.is_undefined()) throw TemplateError{object.undefined_message()};
   if (object.is_dict() && object.as_dict().name_space) {
     const Value* found = object.as_dict().find(name);
     return found != nullptr ? *found : Value::undefined(name);
@@ -319,18 +358,26 @@ int64_t wrapped(int64_t index, int64_t size) {
   return index >= 0 && index < size ? index : -1;
 }
 
-Value character(const std::string& text, int64_t index) {
+Value character(const Value& value, int64_t index) {
+  const std::string& text = value.as_string();
   size_t begin = code_point_offset(text, index);
-  return Value(text.substr(begin, code_point_offset(std::string_view(text).substr(begin), 1)));
+  std::string one = text.substr(begin, code_point_offset(std::string_view(text).substr(begin), 1));
+  return value.is_markup() ? Value::markup(std::move(one)) : Value(std::move(one));
+}
+
+/// left + right of strings: when one is markup, the other is escaped.
+Value joined(const Value& left, const Value& right) {
+  if (!left.is_markup() && !right.is_markup()) return Value(left.as_string() + right.as_string());
+  return Value::markup(escape(left).as_string() + escape(right).as_string());
 }
 
 }  // namespace
 
 Value Interpreter::item(const Value& object, const Value& key) {
-  if (object.is_undefined()) throw TemplateError{fmt::format("'{}' is undefined", object.undefined_name())};
+  if (object.is_undefined()) throw TemplateError{object.undefined_message()};
   if (object.is_dict()) {
     if (const Value* found = object.as_dict().find(key)) return *found;
-  } else if (object.is_list() && (key.is_int() || key.is_bool())) {
+  } else if (object.is_list() && object.as_list().can_be_indexed() && (key.is_int() || key.is_bool())) {
     const auto& items = object.as_list().items;
     int64_t index = wrapped(key.as_int(), static_cast<int64_t>(items.size()));
     if (index >= 0) return items[static_cast<size_t>(index)];
@@ -338,7 +385,7 @@ Value Interpreter::item(const Value& object, const Value& key) {
     int64_t size = code_points(object.as_string());
     spend(size / 64 + 1);
     int64_t index = wrapped(key.as_int(), size);
-    if (index >= 0) return character(object.as_string(), index);
+    if (index >= 0) return character(object, index);
   }
   if (key.is_string()) {
     if (Value method = method_of(*this, object, key.as_string()); !method.is_undefined()) return method;
@@ -352,7 +399,10 @@ std::vector<Value> Interpreter::iterate(const Value& value) {
     case Value::Kind::kUndefined:
       break;
     case Value::Kind::kList:
-      items = value.as_list().items;
+      if (value.as_list().form == List::Form::kIterator)
+        items.swap(value.as_list().items);
+      else
+        items = value.as_list().items;
       break;
     case Value::Kind::kDict:
       for (const auto& entry : value.as_dict().items) items.push_back(entry.first);
@@ -397,8 +447,8 @@ Value Interpreter::slice(const Expression& e) {
     if (!bound.is_int() && !bound.is_bool()) throw TemplateError{"slice indices must be integers or None"};
     bounds[i] = bound.as_int();
   }
-  if (object.is_undefined()) throw TemplateError{fmt::format("'{}' is undefined", object.undefined_name())};
-  if (!object.is_list() && !object.is_string())
+  if (object.is_undefined()) throw TemplateError{object.undefined_message()};
+  if (!(object.is_list() && object.as_list().can_be_indexed()) && !object.is_string())
     throw TemplateError{fmt::format("'{}' object cannot be sliced", object.type_name())};
   std::vector<Value> items = iterate(object);
   auto size = static_cast<int64_t>(items.size());
@@ -415,10 +465,11 @@ Value Interpreter::slice(const Expression& e) {
     taken.push_back(items[static_cast<size_t>(i)]);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
-  if (object.is_list()) return Value::list(std::move(taken), object.as_list().tuple);
+  if (object.is_list())
+    return Value::sequence(std::move(taken), object.as_list().form, object.as_list().type, "range(...)");
   std::string text;
   for (const Value& v : taken) text += v.as_string();
-  return Value(std::move(text));
+  return object.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
 }
 
 Value Interpreter::compare(const Expression& e) {
@@ -442,7 +493,7 @@ Value Interpreter::compare(const Expression& e) {
 
 Value Interpreter::binary(const std::string& op, const Value& left, const Value& right) {
   for (const Value* v : {&left, &right})
-    if (v->is_undefined() && op != "~") throw TemplateError{fmt::format("'{}' is undefined", v->undefined_name())};
+    if (v->is_undefined() && op != "~") throw TemplateError{v->undefined_message()};
   auto unsupported = [&]() {
     return TemplateError{
         fmt::format("unsupported operand types for {}: '{}' and '{}'", op, left.type_name(), right.type_name())};
@@ -456,16 +507,18 @@ Value Interpreter::binary(const std::string& op, const Value& left, const Value&
   if (op == "+" && left.is_string() && right.is_string()) {
     check_size(static_cast<int64_t>(left.as_string().size() + right.as_string().size()));
     spend(static_cast<int64_t>(left.as_string().size() + right.as_string().size()) / 64);
-    return Value(left.as_string() + right.as_string());
+    return joined(left, right);
   }
-  if (op == "+" && left.is_list() && right.is_list() && left.as_list().tuple == right.as_list().tuple) {
+  if (op == "+" && left.is_list() && right.is_list() && left.as_list().concatenates() &&
+      left.as_list().form == right.as_list().form) {
     std::vector<Value> items = left.as_list().items;
     items.insert(items.end(), right.as_list().items.begin(), right.as_list().items.end());
     check_size(static_cast<int64_t>(items.size()) * 32);
     spend(static_cast<int64_t>(items.size()));
-    return Value::list(std::move(items), left.as_list().tuple);
+    return Value::list(std::move(items), left.as_list().form == List::Form::kTuple);
   }
-  if (op == "*" && (left.is_string() || left.is_list()) && (right.is_int() || right.is_bool())) {
+  auto repeats = [](const Value& v) { return v.is_string() || (v.is_list() && v.as_list().concatenates()); };
+  if (op == "*" && repeats(left) && (right.is_int() || right.is_bool())) {
     int64_t times = std::max<int64_t>(right.as_int(), 0);
     int64_t unit = left.is_string() ? static_cast<int64_t>(left.as_string().size())
                                     : static_cast<int64_t>(left.as_list().items.size()) * 32;
@@ -473,26 +526,27 @@ Value Interpreter::binary(const std::string& op, const Value& left, const Value&
     if (__builtin_mul_overflow(unit, times, &total)) total = INT64_MAX;
     check_size(total);
     spend(total / 32 + 1);
-    if (unit == 0) return left.is_string() ? Value("") : Value::list({}, left.as_list().tuple);
+    if (unit == 0) return left;
     if (left.is_string()) {
       std::string text;
       for (int64_t i = 0; i < times; ++i) text += left.as_string();
-      return Value(std::move(text));
+      return left.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
     }
     std::vector<Value> items;
     for (int64_t i = 0; i < times; ++i)
       items.insert(items.end(), left.as_list().items.begin(), left.as_list().items.end());
-    return Value::list(std::move(items), left.as_list().tuple);
+    return Value::list(std::move(items), left.as_list().form == List::Form::kTuple);
   }
-  if (op == "*" && (right.is_string() || right.is_list()) && (left.is_int() || left.is_bool()))
-    return binary(op, right, left);
+  if (op == "*" && repeats(right) && (left.is_int() || left.is_bool())) return binary(op, right, left);
   if (op == "%" && left.is_string()) {
     Arguments a;
-    if (right.is_list() && right.as_list().tuple)
+    if (right.is_list() && right.as_list().form == List::Form::kTuple)
       a.positional = right.as_list().items;
+    else if (right.is_dict())
+      for (const auto& [key, value] : right.as_dict().items) a.named.emplace_back(key.str(), value);
     else
       a.positional = {right};
-    return apply_filter("format", left, a);
+    return format_percent(left, a);
   }
   if (!left.is_number() || !right.is_number()) throw unsupported();
   bool real = left.is_float() || right.is_float();
@@ -565,7 +619,7 @@ Value Interpreter::evaluate(const Expression& e) {
     case Kind::kUnary: {
       Value value = evaluate(*e.items[0]);
       if (e.text == "not") return !value.truthy();
-      if (value.is_undefined()) throw TemplateError{fmt::format("'{}' is undefined", value.undefined_name()), e.offset};
+      if (value.is_undefined()) throw TemplateError{value.undefined_message(), e.offset};
       if (!value.is_number())
         throw TemplateError{fmt::format("bad operand type for unary {}: '{}'", e.text, value.type_name()), e.offset};
       if (e.text == "+") return value.is_float() ? value : Value(value.as_int());

@@ -115,7 +115,9 @@ void write_string(const std::string& text, bool ascii, std::string& out) {
 void write(const Value& value, const JsonStyle& style, int depth, std::string& out) {
   if (depth > kMaxNesting) throw TemplateError{"the value is nested too deeply for JSON"};
   auto line = [&](int level) {
-    if (style.indent) out += "\n" + std::string(static_cast<size_t>(level) * static_cast<size_t>(*style.indent), ' ');
+    if (!style.indent) return;
+    out += '\n';
+    for (int i = 0; i < level; ++i) out += *style.indent;
   };
   // Python drops the space after a comma that ends a line.
   std::string_view separator = style.item_separator;
@@ -139,6 +141,8 @@ void write(const Value& value, const JsonStyle& style, int depth, std::string& o
       write_string(value.as_string(), style.ascii, out);
       break;
     case Value::Kind::kList: {
+      if (!value.as_list().concatenates())
+        throw TemplateError{fmt::format("Object of type {} is not JSON serializable", value.type_name())};
       const auto& items = value.as_list().items;
       out += '[';
       for (size_t i = 0; i < items.size(); ++i) {

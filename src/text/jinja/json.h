@@ -15,7 +15,7 @@ base::Result<Value> parse_json(std::string_view text);
 
 /// As Python's json.dumps(value, ensure_ascii=False, ...) writes it.
 struct JsonStyle {
-  std::optional<int> indent;
+  std::optional<std::string> indent;  // of one level
   std::string item_separator = ", ", key_separator = ": ";
   bool sort_keys = false, ascii = false;
 };

@@ -4,15 +4,14 @@
 
 #include <cctype>
 #include <charconv>
+#include <cstdlib>
 
+#include "text/jinja/characters.h"
 #include "text/utf8.h"
 
 namespace retort::text::jinja {
 namespace {
 
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
 bool starts_name(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || (c & 0x80) != 0;
 }
@@ -38,7 +37,7 @@ class Lexer {
       char sign = tag + 2 < source_.size() ? source_[tag + 2] : ' ';
       std::string_view before = source_.substr(at_, tag - at_);
       if (sign == '-')
-        before = before.substr(0, before.find_last_not_of(" \t\n\r\f\v") + 1);
+        before = before.substr(0, without_trailing_space(before));
       else if (kind != '{' && sign != '+')
         before = without_indent(before);
       text(before);
@@ -71,9 +70,7 @@ class Lexer {
           {Token::Kind::kText, std::string(text), 0, 0, static_cast<size_t>(text.data() - source_.data())});
   }
 
-  void skip_space() {
-    while (at_ < source_.size() && is_space(source_[at_])) ++at_;
-  }
+  void skip_space() { at_ += leading_space(source_.substr(at_)); }
 
   /// After a block or comment tag: its newline goes, or with `-` all white space.
   void after_tag(char sign) {
@@ -102,18 +99,16 @@ class Lexer {
       size_t at = tag + 2;
       char left = at < source_.size() ? source_[at] : ' ';
       if (left == '-' || left == '+') ++at;
-      while (at < source_.size() && is_space(source_[at])) ++at;
+      at += leading_space(source_.substr(at));
       search = tag + 2;
       if (!source_.substr(at).starts_with("endraw")) continue;
       at += 6;
-      while (at < source_.size() && is_space(source_[at])) ++at;
+      at += leading_space(source_.substr(at));
       char right = at < source_.size() ? source_[at] : ' ';
       if (right == '-' || right == '+') ++at;
       if (!source_.substr(at).starts_with("%}")) continue;
       std::string_view body = source_.substr(at_, tag - at_);
-      text(left == '-'   ? body.substr(0, body.find_last_not_of(" \t\n\r\f\v") + 1)
-           : left == '+' ? body
-                         : without_indent(body));
+      text(left == '-' ? body.substr(0, without_trailing_space(body)) : left == '+' ? body : without_indent(body));
       at_ = at + 2;
       after_tag(right == '-' || right == '+' ? right : ' ');
       return;
@@ -133,12 +128,12 @@ class Lexer {
       if (open.empty() && (signed_close || rest.starts_with(close))) {
         tokens_.push_back({output ? Token::Kind::kOutputEnd : Token::Kind::kBlockEnd, "", 0, 0, at_});
         at_ += close.size() + (signed_close ? 1 : 0);
-        if (signed_close && rest[0] == '-')
-          skip_space();
-        else if (!output)
-          after_tag(signed_close ? rest[0] : ' ');
         bool is_raw = !output && tokens_.size() == first + 3 && tokens_[first + 1].kind == Token::Kind::kName &&
                       tokens_[first + 1].text == "raw";
+        if (signed_close && rest[0] == '-')
+          skip_space();
+        else if (!output && !is_raw)  // the newline after {% raw %} is part of the text
+          after_tag(signed_close ? rest[0] : ' ');
         if (is_raw) {
           tokens_.resize(first);
           raw();
@@ -210,7 +205,8 @@ class Lexer {
     }
     Token token{real ? Token::Kind::kFloat : Token::Kind::kInt, "", 0, 0, start};
     const char *begin = digits.data(), *end = begin + digits.size();
-    std::errc error = real ? std::from_chars(begin, end, token.real).ec : std::from_chars(begin, end, token.integer).ec;
+    std::errc error = real ? std::errc() : std::from_chars(begin, end, token.integer).ec;
+    if (real) token.real = std::strtod(begin, nullptr);
     if (error != std::errc()) throw TemplateError{fmt::format("number {} is too large", digits), start};
     tokens_.push_back(token);
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <utility>
 
 #include "text/jinja/ast.h"
 #include "text/jinja/lexer.h"
@@ -118,7 +119,13 @@ class Parser {
           take();
           fail(fmt::format("expected the name of a tag, got {}", shown()));
         }
-        if (std::find(ends.begin(), ends.end(), peek().text) != ends.end()) return body;
+        const std::string& name = peek().text;
+        if (std::find(ends.begin(), ends.end(), name) != ends.end()) return body;
+        if (name.starts_with("end") || name == "else" || name == "elif")
+          throw TemplateError{
+              fmt::format("unexpected '{}'{}", name,
+                          ends.size() > 0 ? fmt::format(": expected {{% {} %}}", *(ends.end() - 1)) : ""),
+              peek().offset};
         body.push_back(block());
       }
     }
@@ -155,17 +162,28 @@ class Parser {
       s->text = expect_name();
       expect("(");
       parameters(*s);
-      s->body = body_until("endmacro");
+      macro_body(*s, "endmacro");
     } else if (name == "call") {
       s->kind = Statement::Kind::kCall;
       if (accept("(")) parameters(*s);
       s->expression = expression();
       if (s->expression->kind != Kind::kCall) throw TemplateError{"expected a call of a macro after 'call'", s->offset};
-      s->body = body_until("endcall");
+      macro_body(*s, "endcall");
     } else if (name == "filter") {
       s->kind = Statement::Kind::kFilter;
       s->expression = filters(nullptr, true);
       s->body = body_until("endfilter");
+    } else if (name == "with") {
+      s->kind = Statement::Kind::kWith;
+      while (current().kind != Token::Kind::kBlockEnd) {
+        if (!s->parameters.empty()) expect(",");
+        Parameter p;
+        p.name = expect_name();
+        expect("=");
+        p.fallback = expression();
+        s->parameters.push_back(std::move(p));
+      }
+      s->body = body_until("endwith");
     } else if (name == "generation") {
       s->kind = Statement::Kind::kBody;
       s->body = body_until("endgeneration");
@@ -249,13 +267,29 @@ class Parser {
     return all;
   }
 
+  /// Notes which of a macro's special names its body uses: what it does not use it does not take.
+  void macro_body(Statement& s, std::string_view end) {
+    std::vector<std::string> outer = std::exchange(special_names_, {});
+    s.body = body_until(end);
+    auto uses = [&](std::string_view name) {
+      return std::find(special_names_.begin(), special_names_.end(), name) != special_names_.end();
+    };
+    s.uses_varargs = uses("varargs");
+    s.uses_kwargs = uses("kwargs");
+    s.uses_caller = uses("caller");
+    special_names_.insert(special_names_.end(), outer.begin(), outer.end());
+  }
+
   void parameters(Statement& s) {
     while (!accept(")")) {
       if (!s.parameters.empty()) expect(",");
       if (accept(")")) break;
       Parameter p;
       p.name = expect_name();
-      if (accept("=")) p.fallback = expression();
+      if (accept("="))
+        p.fallback = expression();
+      else if (!s.parameters.empty() && s.parameters.back().fallback != nullptr)
+        fail("a parameter without a default follows one with a default");
       s.parameters.push_back(std::move(p));
     }
   }
@@ -402,6 +436,7 @@ class Parser {
         if (token.text == "none" || token.text == "None") return literal(Value::none());
         ExpressionPtr e = make(Kind::kName, token.offset);
         e->text = take().text;
+        if (e->text == "varargs" || e->text == "kwargs" || e->text == "caller") special_names_.push_back(e->text);
         return e;
       }
       default:
@@ -572,6 +607,7 @@ class Parser {
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int depth_ = 0, loops_ = 0;
+  std::vector<std::string> special_names_;  // of those that macros have, the ones used so far
 };
 
 }  // namespace

@@ -1,50 +1,17 @@
 #include "text/jinja/text_functions.h"
 
-#include <fmt/format.h>
-#include <utf8proc.h>
+#include <algorithm>
 
-#include <cctype>
-
+#include "text/jinja/characters.h"
 #include "text/utf8.h"
 
 namespace retort::text::jinja {
-namespace {
-
-constexpr std::string_view kSpaces = " \t\n\r\f\v";
-
-template <class Convert>
-std::string convert(std::string_view text, Convert change) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    Utf8Character c = decode_utf8(text, at);
-    if (c.length == 0) {
-      out += text[at++];
-      continue;
-    }
-    append_utf8(out, change(c.code));
-    at += static_cast<size_t>(c.length);
-  }
-  return out;
-}
-
-uint32_t upper_code(uint32_t code) {
-  return static_cast<uint32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(code)));
-}
-uint32_t lower_code(uint32_t code) {
-  return static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
-}
-
-bool is_letter(uint32_t code) {
-  utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
-}
-
-}  // namespace
-
 std::string strip(std::string_view text, std::optional<std::string_view> characters, bool left, bool right) {
   // Characters are compared whole, so that multi-byte ones in the set do not match parts of others.
   auto in_set = [&](std::string_view character) {
-    return characters.value_or(kSpaces).find(character) != std::string_view::npos;
+    if (characters) return characters->find(character) != std::string_view::npos;
+    Utf8Character c = decode_utf8(character, 0);
+    return c.length > 0 && is_space(c.code);
   };
   while (left && !text.empty()) {
     size_t length = code_point_offset(text, 1);
@@ -58,35 +25,6 @@ std::string strip(std::string_view text, std::optional<std::string_view> charact
     text.remove_suffix(text.size() - begin);
   }
   return std::string(text);
-}
-
-std::string upper(std::string_view text) {
-  return convert(text, upper_code);
-}
-std::string lower(std::string_view text) {
-  return convert(text, lower_code);
-}
-
-std::string capitalize(std::string_view text) {
-  bool first = true;
-  return convert(text, [&first](uint32_t code) {
-    uint32_t changed = first ? upper_code(code) : lower_code(code);
-    first = false;
-    return changed;
-  });
-}
-
-std::string title(std::string_view text, bool as_filter) {
-  bool in_word = false;
-  return convert(text, [&](uint32_t code) {
-    uint32_t changed = in_word ? lower_code(code) : upper_code(code);
-    if (as_filter)  // words are cut at hyphens, white space and brackets
-      in_word =
-          code > 127 || std::string_view("-( {[<\t\n\r\f\v").find(static_cast<char>(code)) == std::string_view::npos;
-    else
-      in_word = is_letter(code);
-    return changed;
-  });
 }
 
 std::string replace(Interpreter& interpreter, std::string_view text, std::string_view from, std::string_view to,
@@ -121,60 +59,51 @@ std::string replace(Interpreter& interpreter, std::string_view text, std::string
   return out;
 }
 
-std::string format_percent(std::string_view text, const std::vector<Value>& values) {
+std::vector<std::string> split_lines(std::string_view text, bool keep_ends) {
+  auto ends_line = [](uint32_t c) {
+    return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  };
+  std::vector<std::string> lines;
+  size_t start = 0;
+  for (size_t at = 0; at < text.size();) {
+    Utf8Character c = decode_utf8(text, at);
+    size_t next = at + static_cast<size_t>(std::max(c.length, 1));
+    if (c.length > 0 && ends_line(c.code)) {
+      if (text.substr(at, 2) == "\r\n") ++next;
+      lines.emplace_back(text.substr(start, (keep_ends ? next : at) - start));
+      start = next;
+    }
+    at = next;
+  }
+  if (start < text.size()) lines.emplace_back(text.substr(start));
+  return lines;
+}
+
+Value escape(const Value& value) {
+  if (value.is_markup()) return value;
   std::string out;
-  size_t next = 0;
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '%') {
-      out += text[at];
-      continue;
-    }
-    std::string spec;
-    for (++at; at < text.size() && std::string_view("0123456789.-+ #").find(text[at]) != std::string_view::npos; ++at)
-      spec += text[at];
-    if (at >= text.size()) throw TemplateError{"incomplete format"};
-    char kind = text[at];
-    if (kind == '%') {
-      out += '%';
-      continue;
-    }
-    if (next >= values.size()) throw TemplateError{"not enough arguments for format string"};
-    const Value& value = values[next++];
-    if (spec.size() > 8) throw TemplateError{"format is too long"};
-    char buffer[512];
-    switch (kind) {
-      case 's':
-        out += value.str();
+  for (char c : value.str()) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
         break;
-      case 'r':
-        out += value.repr();
+      case '<':
+        out += "&lt;";
         break;
-      case 'd':
-      case 'i':
-        if (!value.is_number())
-          throw TemplateError{fmt::format("%d format: a number is required, not {}", value.type_name())};
-        std::snprintf(
-            buffer, sizeof buffer, ("%" + spec + "lld").c_str(),
-            static_cast<long long>(value.is_float() ? static_cast<int64_t>(value.as_number()) : value.as_int()));
-        out += buffer;
+      case '>':
+        out += "&gt;";
         break;
-      case 'x':
-        if (!value.is_int()) throw TemplateError{"%x format: an integer is required"};
-        std::snprintf(buffer, sizeof buffer, ("%" + spec + "llx").c_str(), static_cast<long long>(value.as_int()));
-        out += buffer;
+      case '"':
+        out += "&#34;";
         break;
-      case 'f':
-      case 'g':
-      case 'e':
-        if (!value.is_number()) throw TemplateError{fmt::format("must be real number, not {}", value.type_name())};
-        std::snprintf(buffer, sizeof buffer, ("%" + spec + kind).c_str(), value.as_number());
-        out += buffer;
+      case '\'':
+        out += "&#39;";
         break;
       default:
-        throw TemplateError{fmt::format("unsupported format character '{}'", kind)};
+        out += c;
     }
   }
-  return out;
+  return Value::markup(std::move(out));
 }
 
 }  // namespace retort::text::jinja

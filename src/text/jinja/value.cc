@@ -21,9 +21,19 @@ Value Value::none() {
   return value;
 }
 
-Value Value::list(std::vector<Value> items, bool tuple) {
+Value Value::markup(std::string s) {
   Value value;
-  value.data_ = std::make_shared<List>(List{std::move(items), tuple});
+  value.data_ = std::make_shared<const Text>(Text{std::move(s), true});
+  return value;
+}
+
+Value Value::list(std::vector<Value> items, bool tuple) {
+  return sequence(std::move(items), tuple ? List::Form::kTuple : List::Form::kList, tuple ? "tuple" : "list");
+}
+
+Value Value::sequence(std::vector<Value> items, List::Form form, std::string_view type, std::string shown) {
+  Value value;
+  value.data_ = std::make_shared<List>(List{std::move(items), form, type, std::move(shown)});
   return value;
 }
 
@@ -39,10 +49,10 @@ Value Value::callable(std::string name, std::function<Value(Arguments&)> call) {
   return value;
 }
 
-const std::string& Value::undefined_name() const {
-  static const std::string unnamed = "value";
+std::string Value::undefined_message() const {
   const auto& name = std::get<Missing>(data_).name;
-  return name != nullptr ? *name : unnamed;
+  if (name == nullptr) return "the value is undefined";
+  return fmt::format("'{}'{}", *name, name->find("' has no ") != std::string::npos ? "" : " is undefined");
 }
 
 const void* Value::identity() const {
@@ -66,7 +76,7 @@ bool Value::truthy() const {
     case Kind::kString:
       return !as_string().empty();
     case Kind::kList:
-      return !as_list().items.empty();
+      return as_list().form == List::Form::kIterator || !as_list().items.empty();
     case Kind::kDict:
       return as_dict().name_space || !as_dict().items.empty();
     case Kind::kCallable:
@@ -88,9 +98,9 @@ std::string_view Value::type_name() const {
     case Kind::kFloat:
       return "float";
     case Kind::kString:
-      return "str";
+      return is_markup() ? "Markup" : "str";
     case Kind::kList:
-      return as_list().tuple ? "tuple" : "list";
+      return as_list().type;
     case Kind::kDict:
       return "dict";
     case Kind::kCallable:
@@ -152,15 +162,18 @@ std::string repr_of(const Value& value, int depth) {
     case Value::Kind::kFloat:
       return format_float(value.as_number());
     case Value::Kind::kString:
-      return quote(value.as_string());
+      return value.is_markup() ? "Markup(" + quote(value.as_string()) + ")" : quote(value.as_string());
     case Value::Kind::kCallable:
       return fmt::format("<function {}>", value.as_callable().name);
     case Value::Kind::kList: {
       const List& list = value.as_list();
-      std::string out(1, list.tuple ? '(' : '[');
+      if (list.form == List::Form::kIterator) return fmt::format("<{} object>", list.type);
+      if (list.form == List::Form::kRange) return list.shown;
+      bool view = list.form == List::Form::kView, tuple = list.form == List::Form::kTuple;
+      std::string out = view ? std::string(list.type) + "([" : tuple ? "(" : "[";
       for (size_t i = 0; i < list.items.size(); ++i) out += (i > 0 ? ", " : "") + repr_of(list.items[i], depth + 1);
-      if (list.tuple && list.items.size() == 1) out += ',';
-      return out + (list.tuple ? ')' : ']');
+      if (tuple && list.items.size() == 1) out += ',';
+      return out + (view ? "])" : tuple ? ")" : "]");
     }
     case Value::Kind::kDict: {
       std::string out = "{";
@@ -201,7 +214,11 @@ bool Value::equals(const Value& other) const {
       return as_string() == other.as_string();
     case Kind::kList: {
       const auto &a = as_list().items, &b = other.as_list().items;
-      if (a.size() != b.size() || as_list().tuple != other.as_list().tuple) return false;
+      if (&a == &b) return true;
+      List::Form form = as_list().form;
+      if (a.size() != b.size() || form != other.as_list().form || form == List::Form::kIterator ||
+          as_list().type == "dict_values")
+        return false;
       for (size_t i = 0; i < a.size(); ++i)
         if (!a[i].equals(b[i])) return false;
       return true;
@@ -226,7 +243,7 @@ bool Value::less(const Value& other) const {
     return as_number() < other.as_number();
   }
   if (is_string() && other.is_string()) return as_string() < other.as_string();
-  if (is_list() && other.is_list() && as_list().tuple == other.as_list().tuple) {
+  if (is_list() && other.is_list() && as_list().form == other.as_list().form && as_list().concatenates()) {
     const auto &a = as_list().items, &b = other.as_list().items;
     for (size_t i = 0; i < a.size() && i < b.size(); ++i)
       if (!a[i].equals(b[i])) return a[i].less(b[i]);

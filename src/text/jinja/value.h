@@ -25,8 +25,25 @@ struct TemplateError {
 };
 
 struct List {
+  enum class Form : uint8_t {
+    kList,
+    kTuple,
+    kRange,     // of range()
+    kView,      // of dict.items() and the like: has a length, cannot be indexed
+    kIterator,  // of map, select and the like: is used up by the first loop over it
+  };
   std::vector<Value> items;
-  bool tuple = false;
+  Form form = Form::kList;
+  std::string_view type = "list";  // Python's name of its type
+  std::string shown;               // how a range prints
+
+  bool concatenates() const { return form == Form::kList || form == Form::kTuple; }
+  bool can_be_indexed() const { return concatenates() || form == Form::kRange; }
+};
+
+struct Text {
+  std::string text;
+  bool markup = false;  // markupsafe's Markup: what is added to it is HTML-escaped
 };
 
 /// In order of insertion, as Python's.
@@ -56,10 +73,12 @@ class Value {
   Value(int i) : data_(static_cast<int64_t>(i)) {}  // NOLINT(google-explicit-constructor)
   Value(double d) : data_(d) {}                     // NOLINT(google-explicit-constructor)
   Value(std::string s)
-      : data_(std::make_shared<const std::string>(std::move(s))) {}  // NOLINT(google-explicit-constructor)
-  Value(std::string_view s) : Value(std::string(s)) {}               // NOLINT(google-explicit-constructor)
-  Value(const char* s) : Value(std::string(s)) {}                    // NOLINT(google-explicit-constructor)
+      : data_(std::make_shared<const Text>(Text{std::move(s)})) {}  // NOLINT(google-explicit-constructor)
+  Value(std::string_view s) : Value(std::string(s)) {}              // NOLINT(google-explicit-constructor)
+  Value(const char* s) : Value(std::string(s)) {}                   // NOLINT(google-explicit-constructor)
+  static Value markup(std::string s);
   static Value list(std::vector<Value> items, bool tuple = false);
+  static Value sequence(std::vector<Value> items, List::Form form, std::string_view type, std::string shown = "");
   static Value dict(Dict dict = {});
   static Value callable(std::string name, std::function<Value(Arguments&)> call);
 
@@ -67,6 +86,8 @@ class Value {
   bool is_undefined() const { return kind() == Kind::kUndefined; }
   bool is_none() const { return kind() == Kind::kNone; }
   bool is_string() const { return kind() == Kind::kString; }
+  bool is_markup() const { return is_string() && text().markup; }
+  /// A list, or what else has items in order: see List::Form.
   bool is_list() const { return kind() == Kind::kList; }
   bool is_dict() const { return kind() == Kind::kDict; }
   bool is_callable() const { return kind() == Kind::kCallable; }
@@ -78,11 +99,12 @@ class Value {
   bool as_bool() const { return std::get<bool>(data_); }
   int64_t as_int() const { return is_bool() ? static_cast<int64_t>(as_bool()) : std::get<int64_t>(data_); }
   double as_number() const { return is_float() ? std::get<double>(data_) : static_cast<double>(as_int()); }
-  const std::string& as_string() const { return *std::get<std::shared_ptr<const std::string>>(data_); }
+  const std::string& as_string() const { return text().text; }
   List& as_list() const { return *std::get<std::shared_ptr<List>>(data_); }
   Dict& as_dict() const { return *std::get<std::shared_ptr<Dict>>(data_); }
   const Callable& as_callable() const { return *std::get<std::shared_ptr<Callable>>(data_); }
-  const std::string& undefined_name() const;
+  /// Why it cannot be used: "'x' is undefined".
+  std::string undefined_message() const;
   /// The object behind a list, dict or callable, for identity.
   const void* identity() const;
 
@@ -102,7 +124,8 @@ class Value {
   struct Missing {
     std::shared_ptr<const std::string> name;
   };
-  std::variant<Missing, None, bool, int64_t, double, std::shared_ptr<const std::string>, std::shared_ptr<List>,
+  const Text& text() const { return *std::get<std::shared_ptr<const Text>>(data_); }
+  std::variant<Missing, None, bool, int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<List>,
                std::shared_ptr<Dict>, std::shared_ptr<Callable>>
       data_;
 };
