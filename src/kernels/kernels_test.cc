@@ -135,7 +135,7 @@ TEST_P(KernelsTest, LinearMatchesScalarForEveryType) {
     for (int64_t cols : widths) {
       int64_t rows = 37;
       std::vector<std::byte> weights = random_weights(info.dtype, rows, cols, random);
-      for (int64_t tokens : {0, 1, 2, 3, 4, 5, 11, 12, 13, 29}) {
+      for (int64_t tokens : {0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 17, 29}) {
         Buffer x = Buffer::normal(tokens * cols, random);
         Buffer bias = Buffer::normal(rows, random);
         Memory quantized_memory(cols % 32 == 0 ? QuantizedRows::bytes(tokens, cols) : 0);
@@ -169,6 +169,11 @@ TEST_P(KernelsTest, LinearMatchesScalarForEveryType) {
         // Rounding grows with the root of the number of terms and their size.
         EXPECT_TRUE(close(actual, expected, 2e-5 * std::sqrt(static_cast<double>(cols))))
             << tested().name << " " << info.name << " cols=" << cols << " tokens=" << tokens;
+        if (!info.quantized) continue;
+        Buffer undivided(tokens * rows);
+        run(tested(), undivided, 0, rows);
+        EXPECT_TRUE(close(actual, undivided, 0)) << "how rows are shared out changes " << info.name << " of "
+                                                 << tested().name << " cols=" << cols << " tokens=" << tokens;
       }
     }
   }

@@ -85,12 +85,30 @@ void store_kv(KvType type, const float* x, std::byte* out, int64_t n) {
 }  // namespace
 
 void few_tokens_linear(const LinearArgs& args);  // gemv.cc
+void few_tokens_tiles(const LinearArgs& args);   // few_tokens.cc
 
 namespace {
 
+constexpr int64_t kFewTokens = 16;  // from here on, tiles are unpacked to memory
+
 void linear(const LinearArgs& args) {
-  if (tensor::info(args.dtype).quantized && args.num_tokens < kTileFromTokens) return few_tokens_linear(args);
+  if (tensor::info(args.dtype).quantized) {
+    if (args.num_tokens >= 1 && args.num_tokens <= kFewTokens && args.row_end >= Isa::kRows)
+      return few_tokens_tiles(args);
+    if (args.num_tokens < kTileFromTokens) return few_tokens_linear(args);
+  }
   any_linear<Floats>(args);
+}
+
+int64_t linear_scratch_bytes(tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
+  int64_t bytes = any_linear_scratch_bytes(dtype, in_features, num_tokens);
+  if (!tensor::info(dtype).quantized || num_tokens > kFewTokens) return bytes;
+  int64_t records = num_tokens * (in_features / 32) * (32 + 4 + 2 * 4);
+  return records > bytes ? records : bytes;
+}
+
+int64_t linear_row_grain(tensor::DType dtype, int64_t num_tokens) {
+  return tensor::info(dtype).quantized ? Isa::kRows : any_linear_row_grain(dtype, num_tokens);
 }
 
 }  // namespace
@@ -101,8 +119,8 @@ const Kernels kTable = {
     .name = "avx512",
     .quantize_rows = quantize_rows,
     .linear = linear,
-    .linear_scratch_bytes = any_linear_scratch_bytes,
-    .linear_row_grain = any_linear_row_grain,
+    .linear_scratch_bytes = linear_scratch_bytes,
+    .linear_row_grain = linear_row_grain,
     .attention = simd_attention<Floats>,
     .attention_scratch_bytes = simd_attention_scratch_bytes<Floats>,
     .store_kv = store_kv,

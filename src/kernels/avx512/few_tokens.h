@@ -1,0 +1,161 @@
+// Products of quantized weights with a few tokens (decoding one or several sequences): tiles of sixteen weight rows are
+// unpacked in registers, four quants of every row side by side, and each vector meets every token before the next one
+// is unpacked, so that weights are read once and nothing but sums is kept. Bounds: memory bandwidth for one token, the
+// 8-bit products from about eight on.
+#pragma once
+
+#include <cstring>
+
+#include "kernels/avx512/columns.h"
+#include "kernels/kernels.h"
+
+namespace retort::kernels::avx512 {
+namespace {
+
+constexpr int kFewRows = 16;
+constexpr int kMostTogether = 8;  // tokens whose sums fit the registers
+
+/// The activations of M tokens, regrouped so that one pointer reaches all of them: for each block of 32, the quants of
+/// every token, their scales, and for each group the sums (weights with a minimum) or offsets.
+template <class T, int M>
+struct Record {
+  static constexpr int kGroups = 32 / T::kGroup;
+  static constexpr int kScales = 32 * M, kExtra = kScales + 4 * M, kBytes = kExtra + 4 * M * kGroups;
+
+  static void fill(const QuantizedRows& x, int64_t token, std::byte* out) {
+    const int64_t blocks = x.cols / 32;
+    const void* extra = T::kHasMin ? static_cast<const void*>(kGroups == 1 ? x.sums32 : x.sums16)
+                                   : static_cast<const void*>(kGroups == 1 ? x.offsets32 : x.offsets16);
+    for (int t = 0; t < M; ++t) {
+      const int8_t* quants = x.quants + (token + t) * x.cols;
+      const float* scales = x.scales + (token + t) * blocks;
+      const auto* extras = static_cast<const std::byte*>(extra) + (token + t) * blocks * kGroups * 4;
+      std::byte* to = out;
+      for (int64_t block = 0; block < blocks; ++block, to += kBytes) {
+        std::memcpy(to + 32 * t, quants + 32 * block, 32);
+        std::memcpy(to + kScales + 4 * t, scales + block, 4);
+        for (int g = 0; g < kGroups; ++g)
+          std::memcpy(to + kExtra + 4 * (M * g + t), extras + (block * kGroups + g) * 4, 4);
+      }
+    }
+  }
+};
+
+RETORT_INLINE __m512i everywhere(const std::byte* p) {
+  int32_t value;
+  std::memcpy(&value, p, 4);
+  return _mm512_set1_epi32(value);
+}
+RETORT_INLINE __m512 float_everywhere(const std::byte* p) {
+  float value;
+  std::memcpy(&value, p, 4);
+  return _mm512_set1_ps(value);
+}
+
+/// Sums of M tokens and sixteen rows, one row a lane.
+template <class T, int M>
+struct TileSums {
+  using R = Record<T, M>;
+  const std::byte* x;  // the record of the first block at hand
+  __m512 total[M];
+  __m512i sum[M];
+
+  RETORT_INLINE explicit TileSums(const std::byte* records) : x(records) {
+#pragma GCC unroll 8
+    for (int t = 0; t < M; ++t) total[t] = _mm512_setzero_ps();
+  }
+  RETORT_INLINE const std::byte* extra(int group, int t) const {
+    return x + group / R::kGroups * R::kBytes + R::kExtra + 4 * (M * (group % R::kGroups) + t);
+  }
+  RETORT_INLINE void begin(int group) {
+#pragma GCC unroll 8
+    for (int t = 0; t < M; ++t)
+      sum[t] = T::kHasMin ? _mm512_setzero_si512() : _mm512_srai_epi32(everywhere(extra(group, t)), T::kShift);
+  }
+  RETORT_INLINE void dot(int group, int k, __m512i quants) {
+    const std::byte* at = x + group / R::kGroups * R::kBytes + group % R::kGroups * 16 + 4 * k;
+#pragma GCC unroll 8
+    for (int t = 0; t < M; ++t) sum[t] = _mm512_dpbusd_epi32(sum[t], quants, everywhere(at + 32 * t));
+  }
+  RETORT_INLINE void end(int group, __m512 d) {
+    const std::byte* scales = x + group / R::kGroups * R::kBytes + R::kScales;
+#pragma GCC unroll 8
+    for (int t = 0; t < M; ++t) {
+      __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t]), d);
+      total[t] = _mm512_fmadd_ps(scaled, float_everywhere(scales + 4 * t), total[t]);
+    }
+  }
+  RETORT_INLINE void end(int group, __m512 d, __m512 m) {
+    end(group, d);
+#pragma GCC unroll 8
+    for (int t = 0; t < M; ++t) total[t] = _mm512_fmadd_ps(m, float_everywhere(extra(group, t)), total[t]);
+  }
+};
+
+/// Tokens `token` to `token` + M of the tile that begins at `row`, without the outputs of its first `skip` rows. What
+/// comes after the tile in memory is asked for meanwhile.
+template <class T, int M>
+void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row, int64_t skip, int64_t token,
+                  bool prefetch) {
+  const int64_t blocks = args.in_features / 32, row_bytes = blocks / T::kBlocks * T::kBytes;
+  const auto* p = reinterpret_cast<const uint8_t*>(args.weights) + row * row_bytes;
+  const auto* next = reinterpret_cast<const char*>(p) + kFewRows * row_bytes;
+  TileSums<T, M> sums(records);
+  for (int64_t block = 0; block < blocks; block += T::kBlocks) {
+    if (prefetch) {
+      for (int i = 0; i < kFewRows * T::kBytes; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
+      next += kFewRows * T::kBytes;
+    }
+    T::read(p, row_bytes, sums);
+    p += T::kBytes;
+    sums.x += T::kBlocks * Record<T, M>::kBytes;
+  }
+  const auto wanted = static_cast<__mmask16>(0xffffu << skip);
+  __m512 bias = args.bias != nullptr ? _mm512_loadu_ps(args.bias + row) : _mm512_setzero_ps();
+#pragma GCC unroll 8
+  for (int t = 0; t < M; ++t)
+    _mm512_mask_storeu_ps(args.output + (token + t) * args.output_stride + row, wanted,
+                          _mm512_add_ps(sums.total[t], bias));
+}
+
+/// The functions for one number of tokens.
+struct FewTokens {
+  void (*fill)(const QuantizedRows& x, int64_t token, std::byte* out);
+  void (*multiply)(const LinearArgs& args, const std::byte* records, int64_t row, int64_t skip, int64_t token,
+                   bool prefetch);
+};
+
+/// All tokens by rows [row_begin, row_end) of a matrix of at least sixteen rows.
+template <class T>
+void few_tokens(const LinearArgs& args) {
+  static constexpr FewTokens kBy[kMostTogether + 1] = {
+      {},
+      {Record<T, 1>::fill, multiply_few<T, 1>},
+      {Record<T, 2>::fill, multiply_few<T, 2>},
+      {Record<T, 3>::fill, multiply_few<T, 3>},
+      {Record<T, 4>::fill, multiply_few<T, 4>},
+      {Record<T, 5>::fill, multiply_few<T, 5>},
+      {Record<T, 6>::fill, multiply_few<T, 6>},
+      {Record<T, 7>::fill, multiply_few<T, 7>},
+      {Record<T, 8>::fill, multiply_few<T, 8>},
+  };
+  const int64_t groups = (args.num_tokens + kMostTogether - 1) / kMostTogether;
+  const int64_t record_bytes = args.in_features / 32 * Record<T, 1>::kBytes;  // of one token
+  auto first_of = [&](int64_t group) { return args.num_tokens * group / groups; };
+  for (int64_t group = 0; group < groups; ++group) {
+    int64_t token = first_of(group);
+    kBy[first_of(group + 1) - token].fill(*args.quantized, token, args.scratch + token * record_bytes);
+  }
+  for (int64_t row = args.row_begin; row < args.row_end; row += kFewRows) {
+    // The last tile is a whole one, too: it begins earlier, maybe before row_begin.
+    int64_t skip = row + kFewRows <= args.row_end ? 0 : row + kFewRows - args.row_end;
+    for (int64_t group = 0; group < groups; ++group) {
+      int64_t token = first_of(group);
+      kBy[first_of(group + 1) - token].multiply(args, args.scratch + token * record_bytes, row - skip, skip, token,
+                                                group == 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace retort::kernels::avx512
