@@ -32,9 +32,16 @@ constexpr int kSpins = 2000;
 }  // namespace
 
 struct ThreadPool::State {
+  /// The pieces of a parallel_for that one thread starts on.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  explicit State(int num_threads) : shares(static_cast<size_t>(num_threads)) {}
+
+  std::vector<Share> shares;
   alignas(64) std::atomic<uint64_t> generation{0};  // bumped to start a run
   alignas(64) std::atomic<int> running{0};          // workers that have not finished the current run
-  alignas(64) std::atomic<int64_t> counter{0};      // next piece of parallel_for
   Call call = nullptr;
   void* context = nullptr;
   std::atomic<bool> stop{false};
@@ -74,7 +81,8 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int num_threads)
-    : num_threads_(num_threads > 0 ? num_threads : processors_of_this_process()), state_(std::make_unique<State>()) {
+    : num_threads_(num_threads > 0 ? num_threads : processors_of_this_process()),
+      state_(std::make_unique<State>(num_threads_)) {
   for (int thread = 1; thread < num_threads_; ++thread)
     state_->workers.emplace_back([state = state_.get(), thread] { state->work(thread); });
 }
@@ -104,12 +112,21 @@ void ThreadPool::run_erased(Call call, void* context) {
   }
 }
 
-void ThreadPool::reset_counter() {
-  state_->counter.store(0, std::memory_order_relaxed);
+void ThreadPool::share_out(int64_t pieces) {
+  for (int thread = 0; thread < num_threads_; ++thread) {
+    State::Share& share = state_->shares[static_cast<size_t>(thread)];
+    share.next.store(pieces * thread / num_threads_, std::memory_order_relaxed);
+    share.end = pieces * (thread + 1) / num_threads_;
+  }
 }
 
-int64_t ThreadPool::next() {
-  return state_->counter.fetch_add(1, std::memory_order_relaxed);
+int64_t ThreadPool::take(int thread, int& helped) {
+  for (; helped < num_threads_; ++helped) {
+    State::Share& share = state_->shares[static_cast<size_t>((thread + helped) % num_threads_)];
+    int64_t piece = share.next.fetch_add(1, std::memory_order_relaxed);
+    if (piece < share.end) return piece;
+  }
+  return -1;
 }
 
 }  // namespace retort::base

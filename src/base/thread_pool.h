@@ -27,9 +27,9 @@ class ThreadPool {
     run_erased(call, const_cast<void*>(static_cast<const void*>(&function)));
   }
 
-  /// Splits [0, count) into pieces of at least `grain` and calls `function(begin, end)` for each, handed out to
-  /// whichever thread is free. No allocation. Pieces are the same for every number of threads; which thread runs one is
-  /// not.
+  /// Splits [0, count) into pieces of at least `grain` and calls `function(begin, end, thread)` for each. Every thread
+  /// starts on a run of neighbouring pieces of its own, so that it reads memory in one stream; when that is done it
+  /// helps the others. No allocation. Pieces are the same for every number of threads; which thread runs one is not.
   template <class F>
   void parallel_for(int64_t count, int64_t grain, F&& function) {
     if (count <= 0) return;
@@ -42,9 +42,10 @@ class ThreadPool {
       }
       return;
     }
-    reset_counter();
+    share_out(pieces);
     run([&](int thread) {
-      for (int64_t piece = next(); piece < pieces; piece = next()) {
+      int helped = 0;
+      for (int64_t piece = take(thread, helped); piece >= 0; piece = take(thread, helped)) {
         int64_t begin = piece * grain;
         function(begin, begin + grain < count ? begin + grain : count, thread);
       }
@@ -55,8 +56,9 @@ class ThreadPool {
   struct State;
   using Call = void (*)(void* context, int thread);
   void run_erased(Call call, void* context);
-  void reset_counter();
-  int64_t next();
+  void share_out(int64_t pieces);
+  /// The next piece for `thread`, or -1 when there are none left. `helped` counts the shares it has seen the end of.
+  int64_t take(int thread, int& helped);
 
   int num_threads_;
   std::unique_ptr<State> state_;

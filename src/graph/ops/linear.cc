@@ -9,6 +9,8 @@
 namespace retort::graph {
 namespace {
 
+constexpr int64_t kPieceBytes = 128 * 1024;  // of weights: long enough that handing pieces out costs nothing
+
 /// x W^T + bias of weights that are stored as numbers, in the precision of training.
 Var trained_product(Graph& graph, const Var& x, const LinearWeights& weights) {
   Var y = graph.create(x.rows(), weights.matrix.rows);
@@ -25,12 +27,13 @@ Var trained_product(Graph& graph, const Var& x, const LinearWeights& weights) {
 void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
   const kernels::Kernels& kernels = graph.kernels();
   int64_t tokens = x.rows();
-  int64_t all_rows = 0, scratch_bytes = 0, grain = 1;
+  int64_t all_bytes = 0, all_rows = 0, scratch_bytes = 0, grain = 1;
   bool quantized = false;
   for (size_t i = 0; i < weights.size(); ++i) {
     const tensor::Tensor& matrix = weights[i]->matrix;
     RETORT_CHECK(matrix.cols == x.cols());
     outputs[i] = graph.create(tokens, matrix.rows);
+    all_bytes += matrix.bytes();
     all_rows += matrix.rows;
     grain = std::max(grain, kernels.linear_row_grain(matrix.dtype, tokens));
     scratch_bytes = std::max(scratch_bytes, kernels.linear_scratch_bytes(matrix.dtype, matrix.cols, tokens));
@@ -39,41 +42,46 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
   const kernels::QuantizedRows* quants = quantized ? &x.quantized() : nullptr;
   Scratch scratch(graph, scratch_bytes);
 
-  // Pieces are a few per thread, so that a thread that is late gets fewer; each is a whole number of tiles.
+  // The tiles of all matrices stand in one row that is cut into equal pieces, a few per thread, so that a thread that
+  // is late gets fewer; a piece may end one matrix and begin the next.
+  auto tiles_of = [&](const LinearWeights& w) { return (w.matrix.rows + grain - 1) / grain; };
+  int64_t tiles = 0;
+  for (const LinearWeights* w : weights) tiles += tiles_of(*w);
   int64_t threads = graph.pool().num_threads();
-  int64_t piece = (all_rows / (threads * 4) + grain - 1) / grain * grain;
-  piece = std::max(piece, grain);
-  int64_t pieces = 0;
-  for (const LinearWeights* w : weights) pieces += (w->matrix.rows + piece - 1) / piece;
+  int64_t per_thread = std::clamp(all_bytes / threads / kPieceBytes, int64_t{4}, int64_t{16});
+  int64_t pieces = std::min(tiles, threads * per_thread);
 
-  auto compute = [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t index = begin; index < end; ++index) {
-      size_t which = 0;
-      int64_t local = index;
-      while (local >= (weights[which]->matrix.rows + piece - 1) / piece)
-        local -= (weights[which++]->matrix.rows + piece - 1) / piece;
-      const LinearWeights& w = *weights[which];
-      kernels::LinearArgs args;
-      args.dtype = w.matrix.dtype;
-      args.weights = w.matrix.data;
-      args.in_features = w.matrix.cols;
-      args.row_begin = local * piece;
-      args.row_end = std::min(w.matrix.rows, (local + 1) * piece);
-      args.num_tokens = tokens;
-      args.input = x.data();
-      args.input_stride = x.cols();
-      args.quantized = quants;
-      args.bias = w.bias ? w.bias.floats() : nullptr;
-      args.output = outputs[which].mutable_data();
-      args.output_stride = w.matrix.rows;
-      args.scratch = scratch.of(thread);
-      kernels.linear(args);
+  auto compute = [&](int64_t piece, int64_t, int thread) {
+    int64_t begin = tiles * piece / pieces, end = tiles * (piece + 1) / pieces;
+    for (size_t i = 0; i < weights.size() && end > 0; ++i) {
+      const LinearWeights& w = *weights[i];
+      int64_t rows = w.matrix.rows;
+      if (begin < tiles_of(w)) {
+        kernels::LinearArgs args;
+        args.dtype = w.matrix.dtype;
+        args.weights = w.matrix.data;
+        args.in_features = w.matrix.cols;
+        args.row_begin = begin * grain;
+        args.row_end = std::min(rows, end * grain);
+        args.num_tokens = tokens;
+        args.input = x.data();
+        args.input_stride = x.cols();
+        args.quantized = quants;
+        args.bias = w.bias ? w.bias.floats() : nullptr;
+        args.output = outputs[i].mutable_data();
+        args.output_stride = rows;
+        args.scratch = scratch.of(thread);
+        kernels.linear(args);
+      }
+      begin = std::max<int64_t>(0, begin - tiles_of(w));
+      end -= tiles_of(w);
     }
   };
-  if (threads == 1 || all_rows * x.cols() * tokens < 16384)
-    compute(0, pieces, 0);
-  else
+  if (threads == 1 || all_rows * x.cols() * tokens < 16384) {
+    for (int64_t piece = 0; piece < pieces; ++piece) compute(piece, piece + 1, 0);
+  } else {
     graph.pool().parallel_for(pieces, 1, compute);
+  }
 }
 
 }  // namespace
