@@ -60,7 +60,7 @@ function(retort_bench name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_LINK PREPEND retort_)
-  target_link_libraries(${name} PRIVATE ${ARG_LINK} ${ARG_PRIVATE} benchmark::benchmark_main Threads::Threads)
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} ${ARG_PRIVATE} benchmark::benchmark Threads::Threads)
 endfunction()
 
 # retort_fuzz(NAME SOURCES x_fuzz.cc LINK layers ...): a libFuzzer program, built when RETORT_FUZZ is on.
