@@ -17,16 +17,15 @@ uint64_t roof_read(const std::byte* data, int64_t bytes) {
 }
 
 int64_t roof_int8(int64_t rounds) {
-  constexpr int kChains = 10;
+  constexpr int kChains = 8;
   __m256i sums[kChains] = {}, a = _mm256_set1_epi8(1), b = _mm256_set1_epi8(2), ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 32
   for (auto& sum : sums) asm("" : "+x"(sum));  // equal chains would be computed once
   for (int64_t round = 0; round < rounds; ++round) {
-    asm volatile("" : "+x"(a), "+x"(b));
+#pragma GCC unroll 32  // or the sums go through memory
     for (__m256i& sum : sums) {
-      __m256i products = _mm256_maddubs_epi16(a, b);
-      asm volatile("" : "+x"(products));  // the same product each time: keep the compiler from sharing it
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, ones));
+      asm volatile("" : "+x"(a), "+x"(b));  // each time: or the product would be shared
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
     }
   }
   for (__m256i& sum : sums) asm volatile("" : : "x"(sum));
