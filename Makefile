@@ -2,7 +2,7 @@
 # make test: from a bare machine to all tests passed.
 # Everything else: make help.
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo model models test test-release test-asan test-tsan test-models fuzz lint bench install clean
+.PHONY: all help setup demo model models test test-release test-asan test-tsan test-aarch64 test-models fuzz lint bench install clean
 
 RETORT := build/release/retort
 MODEL := smollm2-135m
@@ -43,6 +43,14 @@ test-asan: setup build/asan/build.ninja ## the same under AddressSanitizer and U
 test-tsan: setup build/tsan/build.ninja ## what uses threads under ThreadSanitizer
 	ninja -C build/tsan base_test runtime_test
 	cd build/tsan && $(CTEST) -R '^(base_test|runtime_test)$$'
+
+test-aarch64: ## 64-bit ARM, cross-compiled, under qemu: processors with matrix products, dot products, neither
+	@tools/setup.sh aarch64
+	cmake --preset aarch64
+	ninja -C build/aarch64
+	cd build/aarch64 && QEMU_CPU=max $(CTEST)
+	cd build/aarch64 && QEMU_CPU=neoverse-n1 $(CTEST) -R '^(kernels|models)_test$$'
+	cd build/aarch64 && QEMU_CPU=cortex-a53 $(CTEST) -R '^(kernels|models)_test$$'
 
 test-models: models test-release ## the tests that need the larger models, too
 	cd build/release && $(CTEST) -L models

@@ -4,6 +4,10 @@ add_library(retort_options INTERFACE)
 target_compile_features(retort_options INTERFACE cxx_std_20)
 target_compile_options(retort_options INTERFACE -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion
                                                 -fvisibility=hidden -fno-math-errno)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  # Every such processor has fused multiply-adds; where they are used shall not depend on the compiler.
+  target_compile_options(retort_options INTERFACE -ffp-contract=off)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies where a literal and a std::string are joined (GCC bug 105651).
   target_compile_options(retort_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)

@@ -1,6 +1,8 @@
 // Which instruction sets this machine has, and which table to use.
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 #include <fmt/format.h>
 
@@ -20,6 +22,16 @@ extern const Kernels kTable;
 namespace avx512 {
 extern const Kernels kTable;
 extern const TrainingKernels kBfloatTraining;
+}
+#elif defined(__aarch64__)
+namespace neon {
+extern const Kernels kTable;
+}
+namespace neon_dotprod {
+extern const Kernels kTable;
+}
+namespace neon_i8mm {
+extern const Kernels kTable;
 }
 #endif
 
@@ -53,6 +65,12 @@ std::vector<const Kernels*> find_available() {
       }();
       tables.push_back(&with_bf16);
     }
+  }
+#elif defined(__aarch64__)
+  tables.push_back(&neon::kTable);  // part of every ARMv8-A processor that runs Linux
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
+    tables.push_back(&neon_dotprod::kTable);
+    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) tables.push_back(&neon_i8mm::kTable);
   }
 #endif
   return tables;

@@ -6,6 +6,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace retort::kernels {
@@ -32,6 +34,21 @@ namespace amx {
 int64_t roof_int8(int64_t rounds);
 int64_t roof_bf16(int64_t rounds);
 }  // namespace amx
+#elif defined(__aarch64__)
+namespace neon {
+uint64_t roof_read(const std::byte* data, int64_t bytes);
+int64_t roof_int8(int64_t rounds);
+int64_t roof_fp32(int64_t rounds);
+}  // namespace neon
+namespace neon_dotprod {
+int64_t roof_int8(int64_t rounds);
+}
+namespace neon_i8mm {
+int64_t roof_int8(int64_t rounds);
+}
+namespace neon_bf16 {
+int64_t roof_bf16(int64_t rounds);
+}
 #endif
 
 namespace {
@@ -113,6 +130,11 @@ RoofLoops find_loops() {
     if (amx.int8) loops.tile_int8 = amx::roof_int8;
     if (amx.bf16) loops.tile_bf16 = amx::roof_bf16;
   }
+#elif defined(__aarch64__)
+  loops = {.read = neon::roof_read, .int8 = neon::roof_int8, .fp32 = neon::roof_fp32};
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) loops.int8 = neon_dotprod::roof_int8;
+  if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) loops.int8 = neon_i8mm::roof_int8;
+  if ((getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0) loops.bf16 = neon_bf16::roof_bf16;
 #endif
   return loops;
 }
