@@ -10,7 +10,7 @@ namespace retort::tensor {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-constexpr int64_t kRegionBytes = int64_t{1} << 20;
+constexpr int64_t kRegionBytes = int64_t{64} << 20;  // pages count only once they are touched
 
 int64_t rounded(int64_t bytes, int64_t unit) {
   return (std::max<int64_t>(bytes, 1) + unit - 1) / unit * unit;
@@ -38,12 +38,14 @@ void Arena::add_region(int64_t bytes) {
 void* Arena::allocate(int64_t bytes) {
   bytes = rounded(bytes, kAlignment);
   for (int attempt = 0; attempt < 2; ++attempt) {
-    for (auto it = free_.begin(); it != free_.end(); ++it) {
-      if (it->bytes < bytes) continue;
-      std::byte* block = it->begin;
-      it->begin += bytes;
-      it->bytes -= bytes;
-      if (it->bytes == 0) free_.erase(it);
+    auto best = free_.end();
+    for (auto it = free_.begin(); it != free_.end(); ++it)
+      if (it->bytes >= bytes && (best == free_.end() || it->bytes < best->bytes)) best = it;
+    if (best != free_.end()) {
+      std::byte* block = best->begin;
+      best->begin += bytes;
+      best->bytes -= bytes;
+      if (best->bytes == 0) free_.erase(best);
       used_bytes_ += bytes;
       return block;
     }

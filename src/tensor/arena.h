@@ -8,7 +8,7 @@
 
 namespace retort::tensor {
 
-/// A first-fit allocator with coalescing over large anonymous mappings. After a forward pass has run once, the same
+/// A best-fit allocator with coalescing over large anonymous mappings. After a forward pass has run once, the same
 /// pass allocates nothing from the system. Blocks are 64-byte aligned and hold whatever was there before. Not
 /// thread-safe.
 class Arena {

@@ -32,7 +32,7 @@ struct TrainerOptions {
   int64_t checkpoint_every = 50;
   int64_t patience = 0;  // evaluations without improvement before the run ends; 0: never
   kernels::Precision precision = kernels::Precision::kBfloat16;
-  int64_t activation_bytes = int64_t{256} << 20;  // that the backward pass may keep; layers beyond are computed again
+  int64_t activation_bytes = int64_t{330} << 20;  // that the backward pass may keep; layers beyond are computed again
   bool resume = false;
   Settings settings;  // what must be the same on resuming, besides what is in here
   const std::atomic<bool>* cancelled = nullptr;

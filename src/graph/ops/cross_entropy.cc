@@ -7,82 +7,143 @@
 #include "base/check.h"
 #include "graph/ops/matmul.h"
 #include "graph/training.h"
+#include "kernels/training.h"
 
 namespace retort::graph {
 namespace {
 
 constexpr int64_t kBlock = 2048;  // vocabulary entries whose logits are held at a time
 
+/// The loss of every row over the vocabulary, block by block.
+class Loss {
+ public:
+  Loss(Graph& graph, const Var& hidden, const tensor::Tensor& head, std::span<const int32_t> targets)
+      : graph_(graph), hidden_(hidden), head_(head), targets_(targets), rows_(static_cast<size_t>(hidden.rows())) {}
+
+  /// Sums exponentials. With `weighted`, (rows, model_dim), also the vocabulary's vectors weighted by them.
+  void sum(float* weighted) {
+    int64_t dim = head_.cols;
+    for (int64_t begin = 0; begin < head_.rows; begin += kBlock) {
+      tensor::Tensor part = block(begin);
+      Var logits = product(graph_, hidden_, {part, {}, {}});
+      graph_.for_rows(hidden_.rows(), 16 * part.rows, [&](int64_t from, int64_t to, int) {
+        for (int64_t i = from; i < to; ++i) {
+          Row& row = rows_[static_cast<size_t>(i)];
+          float* values = logits.mutable_data() + i * part.rows;
+          int64_t target = targets_[static_cast<size_t>(i)] - begin;
+          if (target >= 0 && target < part.rows) row.target = values[target];
+          float before = row.largest;
+          kernels().log_sum_exp(values, part.rows, &row.largest, &row.sum);
+          if (weighted == nullptr) continue;
+          if (begin > 0 && before != row.largest)
+            graph_.kernels().scale(weighted + i * dim, std::exp(before - row.largest), weighted + i * dim, dim);
+          kernels().exp_scaled(values, row.largest, 1, values, part.rows);
+        }
+      });
+      if (weighted != nullptr)
+        matmul(graph_, {logits.data(), hidden_.rows(), part.rows}, part, false, weighted, begin > 0);
+    }
+  }
+
+  double total(std::span<const float> weights) const {
+    double loss = 0;
+    for (size_t i = 0; i < rows_.size(); ++i)
+      loss += weights[i] *
+              (rows_[i].largest + std::log(static_cast<double>(rows_[i].sum)) - static_cast<double>(rows_[i].target));
+    return loss;
+  }
+
+  /// The gradient where the head is frozen: factor * (mean vector of the vocabulary - the target's vector), from what
+  /// sum() put into `weighted`, which is changed.
+  void gradient_of_hidden(float* weighted, std::span<const float> factors, Gradient& dhidden) {
+    Gradient::Sum to = dhidden.sum();
+    int64_t dim = head_.cols;
+    Scratch scratch(graph_, dim * 4);
+    graph_.for_rows(hidden_.rows(), 8 * dim, [&](int64_t from, int64_t last, int thread) {
+      auto* target = reinterpret_cast<float*>(scratch.of(thread));
+      for (int64_t i = from; i < last; ++i) {
+        float factor = factors[static_cast<size_t>(i)], *mean = weighted + i * dim, *out = to.data + i * dim;
+        graph_.kernels().dequantize_row(head_.dtype, head_.row(targets_[static_cast<size_t>(i)]), target, dim);
+        graph_.kernels().scale(mean, factor / rows_[static_cast<size_t>(i)].sum, mean, dim);
+        graph_.kernels().scale(target, -factor, target, dim);
+        graph_.kernels().add(mean, target, mean, dim);
+        if (to.accumulate)
+          graph_.kernels().add(out, mean, out, dim);
+        else
+          std::copy(mean, mean + dim, out);
+      }
+    });
+  }
+
+  /// The gradients where the head is trained: logits are computed once more, now that their sums are known.
+  void gradients(std::span<const float> factors, Gradient& dhidden, float* dhead) {
+    for (int64_t begin = 0; begin < head_.rows; begin += kBlock) {
+      tensor::Tensor part = block(begin);
+      Var slopes = product(graph_, hidden_, {part, {}, {}});
+      graph_.for_rows(hidden_.rows(), 8 * part.rows, [&](int64_t from, int64_t to, int) {
+        for (int64_t i = from; i < to; ++i) {
+          const Row& row = rows_[static_cast<size_t>(i)];
+          float factor = factors[static_cast<size_t>(i)], *values = slopes.mutable_data() + i * part.rows;
+          kernels().exp_scaled(values, row.largest + std::log(row.sum), factor, values, part.rows);
+          int64_t target = targets_[static_cast<size_t>(i)] - begin;
+          if (target >= 0 && target < part.rows) values[target] -= factor;
+        }
+      });
+      Factor d{slopes.data(), hidden_.rows(), part.rows};
+      if (dhidden.needed()) {
+        Gradient::Sum to = dhidden.sum();
+        matmul(graph_, d, part, false, to.data, to.accumulate);
+      }
+      matmul(graph_, {d.data, d.rows, d.cols, true}, Factor{hidden_.data(), hidden_.rows(), hidden_.cols()},
+             dhead + begin * head_.cols, true);
+    }
+  }
+
+ private:
+  struct Row {
+    float largest = -INFINITY, sum = 0, target = 0;
+  };
+
+  const kernels::TrainingKernels& kernels() const { return *graph_.kernels().training; }
+
+  tensor::Tensor block(int64_t begin) const {
+    tensor::Tensor part = head_;
+    part.data = head_.row(begin);
+    part.rows = std::min(kBlock, head_.rows - begin);
+    return part;
+  }
+
+  Graph& graph_;
+  const Var& hidden_;
+  const tensor::Tensor& head_;
+  std::span<const int32_t> targets_;
+  std::vector<Row> rows_;
+};
+
 }  // namespace
 
 double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head, std::span<const int32_t> targets,
                      std::span<const float> weights, float gradient_scale) {
-  const kernels::TrainingKernels& kernels = *graph.kernels().training;
-  int64_t rows = hidden.rows(), vocabulary = head.matrix.rows;
-  RETORT_CHECK(static_cast<int64_t>(targets.size()) == rows);
-  RETORT_CHECK(static_cast<int64_t>(weights.size()) == rows);
+  RETORT_CHECK(static_cast<int64_t>(targets.size()) == hidden.rows());
+  RETORT_CHECK(weights.size() == targets.size());
   RETORT_CHECK(!head.bias);
-
-  auto part_of = [&](int64_t begin, int64_t end) {
-    tensor::Tensor part = head.matrix;
-    part.data = head.matrix.row(begin);
-    part.rows = end - begin;
-    return LinearWeights{part, {}, {}};
-  };
-  struct Row {
-    float largest = -INFINITY, sum = 0, target = 0;
-  };
-  std::vector<Row> state(static_cast<size_t>(rows));
-  for (int64_t begin = 0; begin < vocabulary; begin += kBlock) {
-    int64_t end = std::min(vocabulary, begin + kBlock);
-    Var logits = product(graph, hidden, part_of(begin, end));
-    graph.for_rows(rows, 8 * (end - begin), [&](int64_t from, int64_t to, int) {
-      for (int64_t i = from; i < to; ++i) {
-        Row& row = state[static_cast<size_t>(i)];
-        kernels.log_sum_exp(logits.row(i), end - begin, &row.largest, &row.sum);
-        int32_t target = targets[static_cast<size_t>(i)];
-        if (target >= begin && target < end) row.target = logits.row(i)[target - begin];
-      }
-    });
-  }
-  double loss = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    const Row& row = state[static_cast<size_t>(i)];
-    loss += weights[static_cast<size_t>(i)] *
-            (row.largest + std::log(static_cast<double>(row.sum)) - static_cast<double>(row.target));
-  }
-  if (graph.training() == nullptr) return loss;
-
-  // A product's own gradient is computed here, so that no block's logits outlive the block.
+  Loss loss(graph, hidden, head.matrix, targets);
   Gradient dhidden(hidden);
-  float* dmatrix = graph.training()->gradient_of(head.matrix);
-  if (!dhidden.needed() && dmatrix == nullptr) return loss;
-  for (int64_t begin = 0; begin < vocabulary; begin += kBlock) {
-    int64_t end = std::min(vocabulary, begin + kBlock);
-    LinearWeights part = part_of(begin, end);
-    Var gradients = product(graph, hidden, part);
-    graph.for_rows(rows, 8 * (end - begin), [&](int64_t from, int64_t to, int) {
-      for (int64_t i = from; i < to; ++i) {
-        const Row& row = state[static_cast<size_t>(i)];
-        float factor = weights[static_cast<size_t>(i)] * gradient_scale;
-        float* logits = gradients.mutable_data() + i * (end - begin);
-        // softmax = exp(x - largest - log sum)
-        kernels.exp_scaled(logits, row.largest + std::log(row.sum), factor, logits, end - begin);
-        int32_t target = targets[static_cast<size_t>(i)];
-        if (target >= begin && target < end) logits[target - begin] -= factor;
-      }
-    });
-    Factor d{gradients.data(), rows, end - begin};
-    if (dhidden.needed()) {
-      Gradient::Sum to = dhidden.sum();
-      matmul(graph, d, part.matrix, false, to.data, to.accumulate);
-    }
-    if (dmatrix != nullptr)
-      matmul(graph, {d.data, d.rows, d.cols, true}, Factor{hidden.data(), rows, hidden.cols()},
-             dmatrix + begin * head.matrix.cols, true);
+  float* dhead = graph.training() != nullptr ? graph.training()->gradient_of(head.matrix) : nullptr;
+  std::vector<float> factors(weights.begin(), weights.end());
+  for (float& factor : factors) factor *= gradient_scale;
+  if (dhead != nullptr) {
+    loss.sum(nullptr);
+    loss.gradients(factors, dhidden, dhead);
+  } else if (dhidden.needed()) {
+    Var weighted = graph.create(hidden.rows(), hidden.cols());
+    loss.sum(weighted.mutable_data());
+    loss.gradient_of_hidden(weighted.mutable_data(), factors, dhidden);
+  } else {
+    loss.sum(nullptr);
   }
   hidden.release_quantized();
-  return loss;
+  return loss.total(weights);
 }
 
 }  // namespace retort::graph

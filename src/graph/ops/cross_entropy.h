@@ -10,8 +10,8 @@
 namespace retort::graph {
 
 /// The sum over rows of weights[i] * -log softmax(hidden[i] W^T)[targets[i]]. hidden is (rows, model_dim), `head`
-/// (vocabulary, model_dim); targets are below the vocabulary size. The vocabulary is taken in blocks: once for the sums
-/// of exponentials and, when training, once more for the gradients, which are computed here and now: those of
+/// (vocabulary, model_dim); targets are below the vocabulary size. The vocabulary is taken in blocks, once; where the
+/// head is trained, once more. When training, gradients are computed here and now: those of
 /// gradient_scale times the loss.
 double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head, std::span<const int32_t> targets,
                      std::span<const float> weights, float gradient_scale);

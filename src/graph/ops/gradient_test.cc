@@ -223,6 +223,11 @@ TEST_P(GradientTest, CrossEntropy) {
     expected += weights[i] * (std::log(sum) - target);
   }
   EXPECT_NEAR(value, expected, 1e-4);
+  std::vector<float> with_head = hidden.gradient;
+  training.gradients.erase(head.tensor().data);  // a frozen head takes another way to the same gradient
+  std::fill(hidden.gradient.begin(), hidden.gradient.end(), 0.0f);
+  EXPECT_NEAR(loss(&training, 0.25f), expected, 1e-4);
+  for (size_t i = 0; i < with_head.size(); ++i) EXPECT_NEAR(hidden.gradient[i], with_head[i], 1e-5);
   for (Weight* w : {&hidden, &head}) {
     double norm = 0, error = 0;
     for (size_t i = 0; i < w->values.size(); i += w == &head ? 97 : 1) {
