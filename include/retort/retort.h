@@ -55,8 +55,8 @@ enum {
 
 /* Writes the ids of `text` (`text_bytes` of it) into `ids` and returns how many there are. When that is more than
  * `capacity`, nothing past the capacity is written: call again with more room. */
-RETORT_API int64_t retort_tokenize(const retort_model* model, const char* text, size_t text_bytes, int flags, int32_t* ids,
-                                   int64_t capacity);
+RETORT_API int64_t retort_tokenize(const retort_model* model, const char* text, size_t text_bytes, int flags,
+                                   int32_t* ids, int64_t capacity);
 
 /* The text of `num_ids` tokens, with control tokens left out. */
 RETORT_API char* retort_detokenize(const retort_model* model, const int32_t* ids, int64_t num_ids);
@@ -131,8 +131,9 @@ RETORT_API int retort_generate(retort_session* session, const int32_t* prompt, i
                                retort_generation_result* result);
 
 /* The same with a prompt as text, e.g. of retort_chat_prompt(); special tokens in it are parsed. */
-RETORT_API int retort_generate_text(retort_session* session, const char* prompt, const retort_generation_options* options,
-                                    retort_on_text on_text, void* user, retort_generation_result* result);
+RETORT_API int retort_generate_text(retort_session* session, const char* prompt,
+                                    const retort_generation_options* options, retort_on_text on_text, void* user,
+                                    retort_generation_result* result);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,7 @@
 #include "cli/tune_head.h"
 #include "cli/tune_options.h"
 #include "kernels/kernels.h"
+#include "tasks/evaluate.h"
 #include "training/report.h"
 #include "training/trainer.h"
 
@@ -32,8 +33,9 @@ struct Inputs {
   std::unique_ptr<formats::GgufFile> file;
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::optional<training::TaskPrompt> prompt;
+  std::optional<training::PromptFormat> format;
+  std::optional<training::RowFile> validation_rows;
   Dataset training, validation;
-  std::string template_source;
 };
 
 base::Result<Inputs> read_inputs(const TuneOptions& options) {
@@ -43,10 +45,9 @@ base::Result<Inputs> read_inputs(const TuneOptions& options) {
   in.file = std::make_unique<formats::GgufFile>(std::move(file));
   RETORT_TRY(in.tokenizer, text::Tokenizer::load(*in.file));
   RETORT_TRY(training::RowFile rows, training::read_rows(options.data));
-  std::optional<training::RowFile> validation;
+  std::optional<training::RowFile>& validation = in.validation_rows;
   if (!options.validation.empty()) {
-    RETORT_TRY(training::RowFile read, training::read_rows(options.validation));
-    validation = std::move(read);
+    RETORT_TRY(validation, training::read_rows(options.validation));
     if (validation->shape != rows.shape)
       return base::fail(fmt::format("{}: rows are {}, those of {} are {}", options.validation, name(validation->shape),
                                     options.data, name(rows.shape)));
@@ -61,14 +62,14 @@ base::Result<Inputs> read_inputs(const TuneOptions& options) {
     if (validation) RETORT_TRY_STATUS(training::check_labels(*validation, labels, options.data));
   }
   in.prompt.emplace(kind, options.instruction, labels);
+  std::string template_source;
   if (!options.template_file.empty()) {
-    RETORT_TRY(in.template_source, read_input(options.template_file));
+    RETORT_TRY(template_source, read_input(options.template_file));
   }
-  RETORT_TRY(training::PromptFormat format,
-             training::PromptFormat::create(*in.file, *in.tokenizer, in.template_source));
-  RETORT_TRY(in.training, training::make_dataset(rows, *in.prompt, format, options.dataset));
+  RETORT_TRY(in.format, training::PromptFormat::create(*in.file, *in.tokenizer, template_source));
+  RETORT_TRY(in.training, training::make_dataset(rows, *in.prompt, *in.format, options.dataset));
   if (validation) {
-    RETORT_TRY(in.validation, training::make_dataset(*validation, *in.prompt, format, options.dataset));
+    RETORT_TRY(in.validation, training::make_dataset(*validation, *in.prompt, *in.format, options.dataset));
   }
   return in;
 }
@@ -107,6 +108,39 @@ base::Result<std::string> write_outputs(const TuneOptions& options, const traini
   return path;
 }
 
+/// Scores the trained model on the first validation rows; nothing when there are none.
+base::Result<std::optional<tasks::Evaluation>> score(const TuneOptions& options, const Inputs& in,
+                                                     const training::Student& student, base::ThreadPool& pool,
+                                                     const std::atomic<bool>& cancelled) {
+  if (!in.validation_rows || options.score_rows == 0) return std::optional<tasks::Evaluation>();
+  training::RowFile rows = *in.validation_rows;
+  if (static_cast<int64_t>(rows.rows.size()) > options.score_rows)
+    rows.rows.resize(static_cast<size_t>(options.score_rows));
+  RETORT_TRY(std::unique_ptr<runtime::Model> model, runtime::Model::load(in.model_path));
+  runtime::Runner runner(student.model(), pool);
+  tasks::EvaluateOptions settings;
+  settings.cancelled = &cancelled;
+  base::Progress progress("score", base::ProgressUnit::kItems, "rows");
+  return tasks::evaluate(*model, runner, rows, *in.prompt, *in.format, settings, [&](int64_t done, int64_t total) {
+    progress.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+  });
+}
+
+/// Adds the scores and some answers to the report.
+void add_score(const tasks::Evaluation& evaluation, const training::RowFile& rows, training::Report& report,
+               nlohmann::json& json) {
+  constexpr size_t kSamples = 12;
+  for (const tasks::Metric& metric : evaluation.metrics) {
+    const tasks::Estimate& estimate = metric.estimate;
+    report.summary +=
+        fmt::format("; {} {:.3f} ({:.3f} to {:.3f})", metric.name, estimate.value, estimate.low, estimate.high);
+    json["metrics"][metric.name] = {{"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high}};
+  }
+  json["metrics"]["rows"] = evaluation.predictions.size();
+  for (size_t i = 0; i < std::min(kSamples, evaluation.predictions.size()); ++i)
+    report.samples.push_back({rows.rows[i].text, evaluation.predictions[i].expected, evaluation.predictions[i].answer});
+}
+
 void print_step(const TuneOptions& options, const training::LogRow& row, int64_t total, base::Progress& progress,
                 bool terminal) {
   double validation = row.value(training::kValidationLoss);
@@ -129,8 +163,8 @@ base::Result<int> run(const TuneOptions& options) {
   std::filesystem::create_directories(options.output, error);
   if (error) return base::fail(fmt::format("{}: cannot make the folder: {}", options.output, error.message()));
   if (!options.trainer.resume && std::filesystem::exists(options.output + "/checkpoint.bin"))
-    return base::fail(fmt::format("{}: holds a run already: continue it with --resume, or choose another folder",
-                                  options.output));
+    return base::fail(
+        fmt::format("{}: holds a run already: continue it with --resume, or choose another folder", options.output));
   fmt::print(stderr, "{}\n", in.training.summary());
   if (!in.validation.examples.empty()) fmt::print(stderr, "validation: {}\n", in.validation.summary());
   RETORT_TRY(std::unique_ptr<training::Student> student, make_student(options, in));
@@ -145,9 +179,8 @@ base::Result<int> run(const TuneOptions& options) {
   base::Result<training::TrainingSummary> summary = [&] {
     base::Progress progress("tune", base::ProgressUnit::kItems, "steps");
     bool terminal = isatty(STDERR_FILENO) != 0;
-    return trainer.run([&](const training::LogRow& row, int64_t total) {
-      print_step(options, row, total, progress, terminal);
-    });
+    return trainer.run(
+        [&](const training::LogRow& row, int64_t total) { print_step(options, row, total, progress, terminal); });
   }();
   if (!summary) return tl::unexpected(summary.error());
   if (summary->cancelled) {
@@ -166,11 +199,6 @@ base::Result<int> run(const TuneOptions& options) {
                                progress.seconds, summary->last_loss);
   if (progress.best_loss)
     report.summary += fmt::format("; best validation loss {:.4f} at step {}", *progress.best_loss, progress.best_step);
-  report.settings = settings.settings;
-  report.machine = training::describe_machine(pool.num_threads(), std::string(kernels::active().name));
-  report.rows = trainer.rows();
-  RETORT_TRY_STATUS(training::write_report(options.output + "/report.html", report));
-
   nlohmann::json json = {{"output", result},
                          {"steps", progress.step},
                          {"tokens", progress.tokens},
@@ -182,6 +210,13 @@ base::Result<int> run(const TuneOptions& options) {
                          {"stopped_early", summary->stopped_early},
                          {"peak_rss_bytes", peak_rss_bytes()}};
   if (progress.best_loss) json["best_validation_loss"] = *progress.best_loss;
+  RETORT_TRY(std::optional<tasks::Evaluation> evaluation, score(options, in, *student, pool, interrupt.flag()));
+  if (evaluation) add_score(*evaluation, *in.validation_rows, report, json);
+  report.settings = settings.settings;
+  report.machine = training::describe_machine(pool.num_threads(), std::string(kernels::active().name));
+  report.rows = trainer.rows();
+  RETORT_TRY_STATUS(training::write_report(options.output + "/report.html", report));
+
   if (options.json)
     fmt::print("{}\n", json.dump());
   else

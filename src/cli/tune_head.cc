@@ -33,9 +33,9 @@ base::Result<int> tune_head(const TuneOptions& options) {
   settings.max_tokens = options.dataset.max_tokens;
   base::Result<training::Head> head = [&] {
     base::Progress progress("features", base::ProgressUnit::kItems, "rows");
-    return training::fit_head(
-        engine.model->network(), engine.model->file(), engine.model->tokenizer(), workspace, rows, settings,
-        [&](int64_t done) { progress.update(static_cast<uint64_t>(done), rows.rows.size()); });
+    return training::fit_head(engine.model->network(), engine.model->file(), engine.model->tokenizer(), workspace, rows,
+                              settings,
+                              [&](int64_t done) { progress.update(static_cast<uint64_t>(done), rows.rows.size()); });
   }();
   if (!head) return tl::unexpected(head.error());
   std::string path = options.output + "/head.gguf";

@@ -22,7 +22,7 @@ extern const Kernels kTable;
 namespace avx512 {
 extern const Kernels kTable;
 extern const TrainingKernels kBfloatTraining;
-}
+}  // namespace avx512
 #elif defined(__aarch64__)
 namespace neon {
 extern const Kernels kTable;

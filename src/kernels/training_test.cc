@@ -110,7 +110,7 @@ void check(const Kernels& kernels, Precision precision, bool a_transposed, bool 
 
 TEST_P(Matmul, MatchesSumsInDouble) {
   auto [kernels, precision, a_transposed, b_transposed] = GetParam();
-  const Case floats[] = {{0, 5, 3},   {1, 1, 1},    {2, 7, 0},      {3, 16, 2},    {5, 33, 31},
+  const Case floats[] = {{0, 5, 3},    {1, 1, 1},    {2, 7, 0},     {3, 16, 2},     {5, 33, 31},
                          {12, 32, 16}, {13, 31, 17}, {25, 65, 255}, {16, 300, 257}, {26, 17, 513}};
   for (const Case& size : floats)
     for (bool accumulate : {false, true})
@@ -124,15 +124,15 @@ TEST_P(Matmul, MatchesSumsInDouble) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, Matmul,
-    testing::Combine(testing::ValuesIn(available().begin(), available().end()),
-                     testing::Values(Precision::kFloat32, Precision::kBfloat16), testing::Bool(), testing::Bool()),
-    [](const auto& tested) {
-      return std::string(std::get<0>(tested.param)->name) +
-             (std::get<1>(tested.param) == Precision::kBfloat16 ? "_bf16" : "_fp32") +
-             (std::get<2>(tested.param) ? "_at" : "_a") + (std::get<3>(tested.param) ? "bt" : "b");
-    });
+INSTANTIATE_TEST_SUITE_P(All, Matmul,
+                         testing::Combine(testing::ValuesIn(available().begin(), available().end()),
+                                          testing::Values(Precision::kFloat32, Precision::kBfloat16), testing::Bool(),
+                                          testing::Bool()),
+                         [](const auto& tested) {
+                           return std::string(std::get<0>(tested.param)->name) +
+                                  (std::get<1>(tested.param) == Precision::kBfloat16 ? "_bf16" : "_fp32") +
+                                  (std::get<2>(tested.param) ? "_at" : "_a") + (std::get<3>(tested.param) ? "bt" : "b");
+                         });
 
 namespace {
 

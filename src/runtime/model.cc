@@ -4,8 +4,7 @@
 
 namespace retort::runtime {
 
-base::Result<std::unique_ptr<Model>> Model::load(const std::string& path,
-                                                   std::span<const AdapterChoice> adapters) {
+base::Result<std::unique_ptr<Model>> Model::load(const std::string& path, std::span<const AdapterChoice> adapters) {
   RETORT_TRY(formats::GgufFile file, formats::GgufFile::open(path));
   std::unique_ptr<Model> model(new Model(std::move(file)));
   RETORT_TRY(model->network_, models::load_model(model->file_));

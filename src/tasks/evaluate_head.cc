@@ -22,8 +22,8 @@ base::Result<Evaluation> evaluate_head(const runtime::Model& model, base::Thread
   for (const training::Row& row : file.rows) {
     if (options.cancelled != nullptr && options.cancelled->load()) return base::fail(std::string(kCancelled));
     auto start = Clock::now();
-    std::vector<float> features = training::text_features(model.network(), model.tokenizer(), workspace, {&row.text, 1},
-                                                          head.max_tokens);
+    std::vector<float> features =
+        training::text_features(model.network(), model.tokenizer(), workspace, {&row.text, 1}, head.max_tokens);
     Prediction prediction;
     prediction.line = row.line;
     prediction.expected = row.answer;

@@ -71,10 +71,11 @@ TEST(Jinja, ErrorsNameLineAndColumn) {
 }
 
 TEST(Jinja, WorkIsBounded) {
-  for (const char* source : {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-                             "{% set ns = namespace(x='x') %}{% for a in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
-                             "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ 'x' * 999999999 }}",
-                             "{{ [0] * 999999999 }}", "{{ 'x'.replace('', 'y' * 9999999) * 99 }}"}) {
+  for (const char* source :
+       {"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(x='x') %}{% for a in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ 'x' * 999999999 }}", "{{ [0] * 999999999 }}",
+        "{{ 'x'.replace('', 'y' * 9999999) * 99 }}"}) {
     auto text = render(source);
     ASSERT_FALSE(text) << source;
     EXPECT_TRUE(text.error().message.starts_with("template:1:")) << text.error().message;

@@ -23,8 +23,8 @@ struct EncodeOptions {
   bool parse_special = true;    // whether "<|im_end|>" in the text is that token or seven characters
 };
 
-/// Immutable and thread-safe. The ids are those of llama.cpp for the same file and options, but for words with combining
-/// marks under the rules of GPT-4o and Tekken: see pre_tokenizer.cc.
+/// Immutable and thread-safe. The ids are those of llama.cpp for the same file and options, but for words with
+/// combining marks under the rules of GPT-4o and Tekken: see pre_tokenizer.cc.
 class Tokenizer {
  public:
   /// Fails when the file has no tokenizer, or one of a kind or with a pre-tokenizer that is not known. `file` must

@@ -204,7 +204,8 @@ std::vector<std::vector<int64_t>> plan_batches(std::span<const Example> examples
   for (size_t begin = 0; begin < order.size(); begin += window) {
     auto first = order.begin() + static_cast<std::ptrdiff_t>(begin);
     auto last = order.begin() + static_cast<std::ptrdiff_t>(std::min(begin + window, order.size()));
-    if (options.shuffle) std::stable_sort(first, last, [&](int64_t a, int64_t b) { return tokens_of(a) < tokens_of(b); });
+    if (options.shuffle)
+      std::stable_sort(first, last, [&](int64_t a, int64_t b) { return tokens_of(a) < tokens_of(b); });
     int64_t tokens = 0;
     bool open = false;
     for (auto at = first; at != last; ++at) {

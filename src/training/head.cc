@@ -41,8 +41,8 @@ void fit(graph::Workspace& workspace, const Samples& samples, double penalty, in
   std::vector<double> first(head.weight.size() + head.bias.size()), second(first.size());
   graph::Graph graph(workspace);
   for (int step = 1; step <= iterations; ++step) {
-    graph::matmul(graph, {samples.features.data(), count, width}, graph::Factor{head.weight.data(), classes, width, true},
-                  scores.data(), false);
+    graph::matmul(graph, {samples.features.data(), count, width},
+                  graph::Factor{head.weight.data(), classes, width, true}, scores.data(), false);
     std::vector<double> bias_gradient(head.bias.size());
     for (int64_t i = 0; i < count; ++i) {
       float* row = scores.data() + i * classes;
@@ -164,13 +164,14 @@ base::Result<Head> fit_head(const models::LanguageModel& model, const formats::G
   head.max_tokens = options.max_tokens;
   head.num_features = 2 * model.hyperparameters().model_dim;
   if (head.labels.size() < 2)
-    return base::fail(fmt::format("{}: a classifier needs at least two labels, the rows have {}", rows.path,
-                                  head.labels.size()));
+    return base::fail(
+        fmt::format("{}: a classifier needs at least two labels, the rows have {}", rows.path, head.labels.size()));
   std::vector<std::string> texts;
   Samples samples;
   for (const Row& row : rows.rows) {
     texts.push_back(row.text);
-    samples.labels.push_back(std::lower_bound(head.labels.begin(), head.labels.end(), row.answer) - head.labels.begin());
+    samples.labels.push_back(std::lower_bound(head.labels.begin(), head.labels.end(), row.answer) -
+                             head.labels.begin());
   }
   samples.features = text_features(model, tokenizer, workspace, texts, options.max_tokens, on_progress);
   standardize(samples, head);

@@ -1,4 +1,5 @@
-// Head: a linear classifier on what a frozen model makes of a text: features once at prefill speed, then seconds to fit.
+// Head: a linear classifier on what a frozen model makes of a text: features once at prefill speed, then seconds to
+// fit.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,8 @@ struct Part {
   std::vector<float> Head::*values;
   int64_t rows;  // 0: one row; else as many rows as labels
 };
-constexpr Part kParts[] = {{"head.mean", &Head::mean, 0}, {"head.scale", &Head::scale, 0}, {"head.weight", &Head::weight, 1}};
+constexpr Part kParts[] = {
+    {"head.mean", &Head::mean, 0}, {"head.scale", &Head::scale, 0}, {"head.weight", &Head::weight, 1}};
 
 }  // namespace
 
@@ -48,8 +49,8 @@ base::Result<Head> read_head(const std::string& path) {
   };
   RETORT_TRY(std::string type, text("general.type"));
   if (type != "classifier")
-    return base::fail(fmt::format("{}: general.type is \"{}\", expected \"classifier\", as `retort tune --method head` writes it",
-                                  path, type));
+    return base::fail(fmt::format(
+        "{}: general.type is \"{}\", expected \"classifier\", as `retort tune --method head` writes it", path, type));
   Head head;
   RETORT_TRY(head.base.architecture, text("general.architecture"));
   RETORT_TRY(head.base.shape, text("retort.base.shape"));

@@ -162,7 +162,10 @@ base::Status Student::write_model(const std::string& path, tensor::DType dtype) 
   };
   for (const formats::GgufTensor& tensor : file_->tensors()) {
     const Parameter* parameter = trained(tensor.name);
-    writer.add_tensor(tensor.name, parameter == nullptr ? tensor.dtype : parameter->rows > 1 ? dtype : tensor::DType::kF32,
+    writer.add_tensor(tensor.name,
+                      parameter == nullptr  ? tensor.dtype
+                      : parameter->rows > 1 ? dtype
+                                            : tensor::DType::kF32,
                       std::span(tensor.dims, static_cast<size_t>(tensor.num_dims)));
   }
   RETORT_TRY_STATUS(writer.begin(path));

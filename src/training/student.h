@@ -18,10 +18,10 @@ namespace retort::training {
 
 struct LoraOptions {
   int64_t rank = 16;
-  double alpha = 32;                 // the addition's scale is alpha / rank
+  double alpha = 32;                      // the addition's scale is alpha / rank
   std::vector<std::string> targets = {};  // "attn_q", "ffn_down", ...; empty: every projection of attention and MLP
-  int64_t last_layers = 0;           // only in the last so many layers; 0: in all
-  uint64_t seed = 0;                 // of the first values of A
+  int64_t last_layers = 0;                // only in the last so many layers; 0: in all
+  uint64_t seed = 0;                      // of the first values of A
 };
 
 struct FullOptions {
@@ -33,9 +33,9 @@ struct FullOptions {
 class Student {
  public:
   /// Low-rank adapters on a frozen model, which is used as it lies in the file. A starts as PEFT's does: uniform within
-  /// 1 / sqrt(in_features); B with zeros, so that nothing changes at first; or both as `initial` has them, whose targets
-  /// and ranks then replace those of the options. Fails when a target is not in the model or the initial adapter does
-  /// not fit.
+  /// 1 / sqrt(in_features); B with zeros, so that nothing changes at first; or both as `initial` has them, whose
+  /// targets and ranks then replace those of the options. Fails when a target is not in the model or the initial
+  /// adapter does not fit.
   static base::Result<std::unique_ptr<Student>> lora(const formats::GgufFile& file, const LoraOptions& options,
                                                      const formats::Adapter* initial = nullptr);
 

@@ -229,9 +229,10 @@ base::Result<TrainingSummary> Trainer::run(const std::function<void(const LogRow
     double loss = step(batch, progress.step);
     double norm = optimizer_.gradient_norm(pool_);
     if (!std::isfinite(loss) || !std::isfinite(norm))
-      return base::fail(fmt::format("step {}: the loss is {} and the gradient's norm {}: lower the learning rate ({}), or "
-                                    "look at the rows of this step; the last checkpoint is in {}",
-                                    progress.step + 1, loss, norm, options_.learning_rate, folder_));
+      return base::fail(
+          fmt::format("step {}: the loss is {} and the gradient's norm {}: lower the learning rate ({}), or "
+                      "look at the rows of this step; the last checkpoint is in {}",
+                      progress.step + 1, loss, norm, options_.learning_rate, folder_));
     double rate = schedule_.at(progress.step);
     optimizer_.step(pool_, rate, clip_factor(norm, options_.clip));
     double seconds = seconds_since(start);
@@ -255,8 +256,8 @@ base::Result<TrainingSummary> Trainer::run(const std::function<void(const LogRow
                   {kGradientNorm, norm},
                   {kTokensPerSecond, static_cast<double>(tokens) / seconds},
                   {"tokens", static_cast<double>(progress.tokens)},
-                  {"epoch", static_cast<double>(progress.epoch) + static_cast<double>(progress.step_in_epoch) /
-                                                                      static_cast<double>(batches.size())}};
+                  {"epoch", static_cast<double>(progress.epoch) +
+                                static_cast<double>(progress.step_in_epoch) / static_cast<double>(batches.size())}};
     bool last = progress.step == schedule_.total_steps;
     bool due = options_.evaluate_every > 0 ? progress.step % options_.evaluate_every == 0 : progress.step_in_epoch == 0;
     if (!validation_.examples.empty() && (due || last)) RETORT_TRY_STATUS(evaluate_and_keep_best(progress, row));

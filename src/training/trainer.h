@@ -19,15 +19,15 @@ namespace retort::training {
 
 struct TrainerOptions {
   double epochs = 3;
-  int64_t max_steps = 0;   // at most; 0: as many as the epochs have
-  BatchOptions batch;      // of one optimizer step
+  int64_t max_steps = 0;      // at most; 0: as many as the epochs have
+  BatchOptions batch;         // of one optimizer step
   int64_t pass_tokens = 512;  // tokens of one forward and backward pass; gradients of a step's passes are summed
   ScheduleKind schedule = ScheduleKind::kCosine;
   double learning_rate = 2e-4;
   double warmup = 0.03;  // share of all steps
   AdamWOptions adamw;
-  double clip = 1;      // limit of the gradient's norm; 0: none
-  double dropout = 0;   // of adapters' inputs
+  double clip = 1;             // limit of the gradient's norm; 0: none
+  double dropout = 0;          // of adapters' inputs
   int64_t evaluate_every = 0;  // steps; 0: at the end of each epoch
   int64_t checkpoint_every = 50;
   int64_t patience = 0;  // evaluations without improvement before the run ends; 0: never

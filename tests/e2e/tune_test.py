@@ -53,6 +53,8 @@ class Tune(unittest.TestCase):
         self.assertLess(steps[-1]["loss"], steps[0]["loss"] / 3)
         self.assertEqual(summary["steps"], 48)
         self.assertLess(summary["best_validation_loss"], steps[0]["loss"] / 3)
+        self.assertEqual(summary["metrics"]["accuracy"]["value"], 1)
+        self.assertEqual(summary["metrics"]["rows"], len(ROWS))
         for name in ("adapter.gguf", "peft/adapter_config.json", "peft/adapter_model.safetensors", "task.json", "metrics.jsonl",
                      "report.html", "checkpoint.bin"):
             self.assertTrue((self.path / "a" / name).exists(), name)

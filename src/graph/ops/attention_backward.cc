@@ -68,7 +68,8 @@ class HeadBackward {
   }
 
  private:
-  /// c (rows, cols) (+)= a (rows, depth) b (depth, cols), factors taken the other way round where they are `transposed`.
+  /// c (rows, cols) (+)= a (rows, depth) b (depth, cols), factors taken the other way round where they are
+  /// `transposed`.
   void multiply(HeadRows a, int64_t rows, int64_t depth, bool a_transposed, HeadRows b, bool b_transposed, int64_t cols,
                 float* c, int64_t c_stride, bool accumulate) {
     kernels::MatmulArgs args;

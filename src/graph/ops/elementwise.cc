@@ -85,7 +85,8 @@ Var operator+(const Var& a, const Var& b) {
     int64_t at = begin * a.cols();
     graph.kernels().add(a.data() + at, b.data() + at, out.mutable_data() + at, (end - begin) * a.cols());
   });
-  if (needs_gradient({&a, &b})) graph.record(out, [a = Gradient(a), b = Gradient(b)](Gradient& dout) mutable {
+  if (needs_gradient({&a, &b}))
+    graph.record(out, [a = Gradient(a), b = Gradient(b)](Gradient& dout) mutable {
       if (b.needed()) add_to(b, dout.data(), 1);
       if (a.needed()) a.take(dout);
     });

@@ -38,7 +38,8 @@ using Function = std::function<Var(Graph&)>;
 
 class Check {
  public:
-  Check(std::vector<Weight*> weights, Function function) : weights_(std::move(weights)), function_(std::move(function)) {}
+  Check(std::vector<Weight*> weights, Function function)
+      : weights_(std::move(weights)), function_(std::move(function)) {}
 
   /// Relative error of the gradient with respect to each weight, the worst of all.
   double worst(const kernels::Kernels& kernels, int threads, float dropout = 0) {
@@ -151,7 +152,8 @@ TEST_P(GradientTest, LinearWithBiasAndLowRank) {
   graph::LinearWeights weights{w.tensor(), bias.tensor(), {{a.tensor(), b.tensor(), 0.5f, 4}}};
   expect_right({&x, &w, &bias, &a, &b}, [&](Graph& g) { return graph::linear(g, leaf(g, x), weights); });
   expect_right({&a, &b}, [&](Graph& g) { return graph::linear(g, leaf(g, x), weights); });
-  expect_right({&x, &w, &a, &b}, [&](Graph& g) { return graph::linear(g, leaf(g, x), weights); }, 0.3f);
+  expect_right(
+      {&x, &w, &a, &b}, [&](Graph& g) { return graph::linear(g, leaf(g, x), weights); }, 0.3f);
 }
 
 TEST_P(GradientTest, Rope) {

@@ -62,8 +62,7 @@ void low_rank_backward(Graph& graph, const Var& x, Gradient& dx, const LowRank& 
     matmul(graph, {dout.data(), tokens, dout.cols(), true}, Factor{narrow.data(), tokens, rank}, db, true);
   if (da == nullptr && !dx.needed()) return;
   Var dnarrow = graph.create(tokens, rank);
-  matmul(graph, {dout.data(), tokens, dout.cols()}, addition.b, false, dnarrow.mutable_data(), false,
-         &packed);
+  matmul(graph, {dout.data(), tokens, dout.cols()}, addition.b, false, dnarrow.mutable_data(), false, &packed);
   scale_in_place(graph, dnarrow, addition.scale);
   if (da != nullptr) {
     Var input = input_of(graph, x, addition);

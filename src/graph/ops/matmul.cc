@@ -34,7 +34,8 @@ void matmul(Graph& graph, kernels::MatmulArgs args) {
   // Threads take columns, so that each part of B is brought into panels once; where there are too few, they take rows.
   // A few equal pieces each: one too many would leave the other threads waiting.
   constexpr int64_t kColGrain = 32, kRowGrain = 12, kWidePiece = 512;
-  int64_t grain = args.b_transposed ? kColGrain : std::max<int64_t>(kColGrain, tensor::info(args.b_dtype).block_elements);
+  int64_t grain =
+      args.b_transposed ? kColGrain : std::max<int64_t>(kColGrain, tensor::info(args.b_dtype).block_elements);
   bool by_cols = cols >= 2 * threads * grain;
   int64_t extent = by_cols ? cols : rows, piece = extent;
   if (shared) {

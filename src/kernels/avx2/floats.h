@@ -1,5 +1,5 @@
-// Floats: eight floats in an AVX2 register, as the templates of simd/ want them. Internal linkage: each including file is
-// compiled with flags of its own.
+// Floats: eight floats in an AVX2 register, as the templates of simd/ want them. Internal linkage: each including file
+// is compiled with flags of its own.
 #pragma once
 
 #include <immintrin.h>

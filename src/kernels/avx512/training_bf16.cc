@@ -13,9 +13,7 @@ struct BfloatSteps {
   using Steps = __m512i;
   static Steps load(const uint32_t* p) { return _mm512_loadu_si512(p); }
   static Steps broadcast(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int>(*p)); }
-  static __m512i widened(Floats x) {
-    return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
-  }
+  static __m512i widened(Floats x) { return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v))); }
   static Steps interleave(Floats even, Floats odd) {
     return _mm512_or_si512(widened(even), _mm512_slli_epi32(widened(odd), 16));
   }
@@ -25,7 +23,8 @@ struct BfloatSteps {
   }
   static void convert(const float* x, uint32_t* out, int64_t n) {
     for (int64_t i = 0; i < n; i += 32) {
-      int first = static_cast<int>(n - i < 16 ? n - i : 16), second = static_cast<int>(n - i - 16 < 16 ? n - i - 16 : 16);
+      int first = static_cast<int>(n - i < 16 ? n - i : 16),
+          second = static_cast<int>(n - i - 16 < 16 ? n - i - 16 : 16);
       Floats low = Floats::load_first(x + i, first), high = Floats(0.0f);
       if (second > 0) high = Floats::load_first(x + i + 16, second);
       auto pairs = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.v, low.v));
@@ -33,7 +32,9 @@ struct BfloatSteps {
       _mm512_mask_storeu_epi32(out + i / 2, Floats::first(steps), pairs);
     }
   }
-  static void transpose(const uint32_t* const* rows, uint32_t* out, int64_t stride) { transpose_steps(rows, out, stride); }
+  static void transpose(const uint32_t* const* rows, uint32_t* out, int64_t stride) {
+    transpose_steps(rows, out, stride);
+  }
 };
 
 }  // namespace

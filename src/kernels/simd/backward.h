@@ -15,7 +15,8 @@ inline void for_lanes(int64_t n, F body) {
   for_vectors<V>(
       n,
       [&](int64_t i) {
-        body(i, [](const float* p) { return V::load(p); }, [](V v, float* p) { v.store(p); });
+        body(
+            i, [](const float* p) { return V::load(p); }, [](V v, float* p) { v.store(p); });
       },
       [&](int64_t i, int count) {
         body(
@@ -123,9 +124,7 @@ void simd_log_sum_exp(const float* x, int64_t n, float* largest, float* sum) {
 
 template <class V>
 void simd_exp_scaled(const float* x, float shift, float factor, float* out, int64_t n) {
-  for_lanes<V>(n, [&](int64_t i, auto load, auto store) {
-    store(V(factor) * exp(load(x + i) - V(shift)), out + i);
-  });
+  for_lanes<V>(n, [&](int64_t i, auto load, auto store) { store(V(factor) * exp(load(x + i) - V(shift)), out + i); });
 }
 
 }  // namespace

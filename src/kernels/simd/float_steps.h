@@ -13,7 +13,9 @@ struct FloatSteps {
   static Steps interleave(Floats even, Floats) { return even; }
   static void store(Steps steps, uint32_t* p) { steps.store(reinterpret_cast<float*>(p)); }
   static Floats multiply_add(Floats sum, Steps a, Steps b) { return Floats::fma(a, b, sum); }
-  static void transpose(const uint32_t* const* rows, uint32_t* out, int64_t stride) { transpose_steps(rows, out, stride); }
+  static void transpose(const uint32_t* const* rows, uint32_t* out, int64_t stride) {
+    transpose_steps(rows, out, stride);
+  }
 };
 
 }  // namespace

@@ -31,8 +31,8 @@ void quantized_floats(const uint8_t* row, float* out, int64_t blocks) {
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         int group = S * kParts + i * kParts / 4;
-        __m256 q = _mm256_cvtepi32_ps(
-            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(quants + 8 * i))));
+        __m256 q =
+            _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(quants + 8 * i))));
         _mm256_storeu_ps(out + 32 * S + 8 * i,
                          _mm256_fmadd_ps(q, _mm256_broadcast_ss(d + group), _mm256_broadcast_ss(m + group)));
       }
@@ -66,13 +66,13 @@ void stored_floats(retort::tensor::DType dtype, const std::byte* stored, float* 
     case DType::kQ6_K:
       return quantized_floats<Q6_K>(row, out, n / 32);
     case DType::kF16:
-      for (int64_t i = 0; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(load16(row + 2 * i)));
+      for (int64_t i = 0; i + 8 <= n; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(load16(row + 2 * i)));
       for (int64_t i = n / 8 * 8; i < n; ++i) out[i] = load_half(row + 2 * i);
       return;
     case DType::kBF16:
       for (int64_t i = 0; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(out + i, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(row + 2 * i)), 16)));
+        _mm256_storeu_ps(out + i,
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(row + 2 * i)), 16)));
       for (int64_t i = n / 8 * 8; i < n; ++i) {
         uint32_t bits = static_cast<uint32_t>(load_u16(row + 2 * i)) << 16;
         std::memcpy(out + i, &bits, 4);
