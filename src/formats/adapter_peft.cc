@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <climits>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -196,17 +195,19 @@ base::Result<AdapterFactors> read_factors(const SafetensorsFile& file, const Saf
 
 /// Short names where every layer has the same projections, otherwise one full name for each.
 std::vector<std::string> target_modules(const Adapter& adapter) {
-  std::set<std::string> projections, all;
-  std::set<int> layers;
+  std::set<std::string> projections, in_layers, all;
   for (const AdapterFactors& factors : adapter.factors) {
     std::string name = *peft_name(factors.target);
     all.insert(name);
-    projections.insert(name.substr(name.rfind('.') + 1));
-    if (auto split = split_layer(factors.target, "blk.")) layers.insert(split->first);
+    if (!split_layer(factors.target, "blk.")) {
+      projections.insert(name);
+    } else if (in_layers.insert(name).second) {
+      projections.insert(name.substr(name.rfind('.') + 1));
+    }
   }
-  bool whole = !layers.empty() && *layers.rbegin() + 1 == shape_number(adapter.base.shape, "layers") &&
-               layers.size() * projections.size() == all.size();
-  const std::set<std::string>& names = whole ? projections : all;
+  const size_t outside = all.size() - in_layers.size();
+  auto layers = static_cast<size_t>(shape_number(adapter.base.shape, "layers"));
+  const auto& names = in_layers.size() == layers * (projections.size() - outside) ? projections : all;
   return {names.begin(), names.end()};
 }
 
@@ -257,13 +258,6 @@ base::Result<Adapter> read_adapter_peft(const fs::path& folder, const BaseIdenti
       return base::fail(fmt::format("{}: has {} but no {}", path, tensor.name, a));
     }
   }
-  std::sort(adapter.factors.begin(), adapter.factors.end(), [](const AdapterFactors& x, const AdapterFactors& y) {
-    auto key = [](const AdapterFactors& f) {
-      auto split = split_layer(f.target, "blk.");
-      return split ? *split : std::pair(INT_MAX, std::string_view(f.target));
-    };
-    return key(x) < key(y);
-  });
   RETORT_TRY_STATUS(check_values(adapter, path));
   return adapter;
 }
