@@ -10,6 +10,7 @@ void add_chat(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_logits(CLI::App& app, int& exit_code);
+void add_merge(CLI::App& app, int& exit_code);
 void add_perplexity(CLI::App& app, int& exit_code);
 void add_pull(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);

@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", RETORT_VERSION);
   app.require_subcommand(1);
   int exit_code = kDone;
-  for (AddCommand add : {add_bench, add_chat, add_eval, add_inspect, add_logits, add_perplexity, add_pull, add_quantize,
-                         add_run, add_template, add_tokenize, add_tune})
+  for (AddCommand add : {add_bench, add_chat, add_eval, add_inspect, add_logits, add_merge, add_perplexity, add_pull,
+                         add_quantize, add_run, add_template, add_tokenize, add_tune})
     add(app, exit_code);
   try {
     app.parse(argc, argv);

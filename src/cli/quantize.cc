@@ -28,11 +28,11 @@ base::Result<int> run(const Options& options) {
   runtime::RequantizeOptions settings;
   settings.dtype = *tensor::dtype_from_name(options.type);  // checked when it was parsed
   settings.pure = options.pure;
-  settings.num_threads = options.threads;
-  settings.cancelled = &interrupt.flag();
+  settings.conversion.num_threads = options.threads;
+  settings.conversion.cancelled = &interrupt.flag();
   base::Result<runtime::RequantizeResult> result = [&] {
     base::Progress progress("quantize", base::ProgressUnit::kBytes);
-    settings.on_progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
+    settings.conversion.on_progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
     return runtime::requantize(file, options.out, settings);
   }();
   if (!result) {

@@ -21,10 +21,14 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
   command.add_option("--kv-type", options.kv_type, "How keys and values are kept")
       ->check(CLI::IsMember({"f16", "q8_0", "f32"}))
       ->capture_default_str();
-  command
+  add_adapter_option(command, options.adapters);
+}
+
+CLI::Option* add_adapter_option(CLI::App& command, std::vector<runtime::AdapterChoice>& adapters) {
+  return command
       .add_option_function<std::vector<std::string>>(
           "--adapter",
-          [&options](const std::vector<std::string>& values) {
+          [&adapters](const std::vector<std::string>& values) {
             for (const std::string& value : values) {
               runtime::AdapterChoice choice{value, 1};
               size_t equals = value.rfind('=');
@@ -38,7 +42,7 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
                   throw CLI::ValidationError("--adapter", "expected PATH or PATH=SCALE, got " + value);
                 choice.path = value.substr(0, equals);
               }
-              options.adapters.push_back(choice);
+              adapters.push_back(choice);
             }
           },
           "Add a tuned adapter (GGUF file or PEFT folder), as PATH or PATH=SCALE; may be repeated")

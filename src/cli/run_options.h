@@ -13,7 +13,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace retort::cli {
 
@@ -27,6 +28,9 @@ struct EngineOptions {
 
 /// Adds the model argument and --threads, --context, --kv-type and --adapter.
 void add_engine_options(CLI::App& command, EngineOptions& options);
+
+/// Adds --adapter, which may be repeated; each is added at the end of `adapters`.
+CLI::Option* add_adapter_option(CLI::App& command, std::vector<runtime::AdapterChoice>& adapters);
 
 /// Adds --max-tokens, --temperature, --top-k, --top-p, --min-p, --repeat-penalty, --presence-penalty,
 /// --frequency-penalty,

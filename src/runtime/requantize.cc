@@ -2,59 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <filesystem>
 #include <map>
 
-#include "base/thread_pool.h"
 #include "formats/gguf_writer.h"
-#include "kernels/dequantize.h"
 #include "kernels/quantize.h"
 
 namespace retort::runtime {
 namespace {
 
 using tensor::DType;
-
-constexpr int64_t kPiece = 16384;         // elements that a thread converts at once; whole blocks of every type
-constexpr int64_t kChunk = kPiece * 256;  // elements converted between two writes
-
-/// llama.cpp's number for a file whose matrices are mostly of this type (enum llama_ftype).
-uint32_t file_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return 0;
-    case DType::kF16:
-      return 1;
-    case DType::kQ4_0:
-      return 2;
-    case DType::kQ4_1:
-      return 3;
-    case DType::kQ8_0:
-      return 7;
-    case DType::kQ5_0:
-      return 8;
-    case DType::kQ5_1:
-      return 9;
-    case DType::kQ2_K:
-      return 10;
-    case DType::kQ3_K:
-      return 11;
-    case DType::kQ4_K:
-      return 14;
-    case DType::kQ5_K:
-      return 16;
-    case DType::kQ6_K:
-      return 18;
-    case DType::kIQ4_NL:
-      return 25;
-    case DType::kIQ4_XS:
-      return 30;
-    case DType::kBF16:
-      return 32;
-  }
-  return 0;
-}
 
 bool is_head(const formats::GgufFile& file, std::string_view name) {
   return name == "output.weight" || (name == "token_embd.weight" && file.find_tensor("output.weight") == nullptr);
@@ -81,15 +37,6 @@ DType wanted_type(const formats::GgufFile& file, const formats::GgufTensor& tens
   return better ? DType::kQ6_K : options.dtype;
 }
 
-base::Status refuse_input_as_output(const formats::GgufFile& file, const std::string& out) {
-  for (const std::string& path : file.part_paths()) {
-    std::error_code ignored;
-    if (std::filesystem::equivalent(path, out, ignored))
-      return base::fail(fmt::format("{}: is the input itself: give the output another name", out));
-  }
-  return {};
-}
-
 std::vector<std::string> explain(const formats::GgufFile& file, const RequantizeOptions& options) {
   std::map<std::pair<DType, DType>, int> fallbacks;
   std::vector<std::string> notes;
@@ -107,53 +54,6 @@ std::vector<std::string> explain(const formats::GgufFile& file, const Requantize
                                 tensor::info(types.first).block_elements, tensor::info(types.first).name));
   return notes;
 }
-
-/// Converts tensor after tensor and writes them.
-class Conversion {
- public:
-  Conversion(formats::GgufWriter& writer, const RequantizeOptions& options, uint64_t total)
-      : writer_(writer), options_(options), total_(total), pool_(options.num_threads) {
-    floats_.resize(static_cast<size_t>(pool_.num_threads() * kPiece));
-  }
-
-  base::Status convert(const formats::GgufTensor& tensor, DType dtype) {
-    const int64_t count = tensor.num_elements();
-    for (int64_t begin = 0; begin < count; begin += kChunk) {
-      if (options_.cancelled != nullptr && options_.cancelled->load())
-        return base::fail("interrupted: nothing is written");
-      int64_t n = std::min(kChunk, count - begin);
-      const std::byte* source = tensor.data.data() + tensor::row_bytes(tensor.dtype, begin);
-      auto bytes = static_cast<size_t>(tensor::row_bytes(dtype, n));
-      std::span<const std::byte> converted(source, bytes);
-      if (dtype != tensor.dtype) {
-        chunk_.resize(bytes);
-        requantize_chunk(tensor.dtype, source, dtype, n);
-        converted = chunk_;
-      }
-      RETORT_TRY_STATUS(writer_.write(converted));
-      done_ += bytes;
-      if (options_.on_progress) options_.on_progress(done_, total_);
-    }
-    return {};
-  }
-
- private:
-  /// Rows are whole blocks of both types, so that a tensor is one long row as well.
-  void requantize_chunk(DType from, const std::byte* source, DType to, int64_t n) {
-    pool_.parallel_for(n, kPiece, [&](int64_t begin, int64_t end, int thread) {
-      float* values = floats_.data() + thread * kPiece;
-      kernels::dequantize_row(from, source + tensor::row_bytes(from, begin), values, end - begin);
-      kernels::quantize_row(to, values, chunk_.data() + tensor::row_bytes(to, begin), end - begin);
-    });
-  }
-
-  formats::GgufWriter& writer_;
-  const RequantizeOptions& options_;
-  uint64_t done_ = 0, total_;
-  base::ThreadPool pool_;
-  std::vector<float> floats_;  // (threads, kPiece)
-  std::vector<std::byte> chunk_;
-};
 
 }  // namespace
 
@@ -192,9 +92,9 @@ base::Result<RequantizeResult> requantize(const formats::GgufFile& file, const s
     weights += static_cast<double>(tensor.num_elements());
   }
   RETORT_TRY_STATUS(writer.begin(out));
-  Conversion conversion(writer, options, total);
+  TensorConverter converter(writer, options.conversion, total);
   for (const formats::GgufTensor& tensor : file.tensors())
-    RETORT_TRY_STATUS(conversion.convert(tensor, stored_type(file, tensor, options)));
+    RETORT_TRY_STATUS(converter.convert(tensor, stored_type(file, tensor, options)));
   RETORT_TRY_STATUS(writer.finish());
   return RequantizeResult{writer.file_bytes(), static_cast<double>(total) * 8 / weights, explain(file, options)};
 }

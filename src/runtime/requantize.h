@@ -1,14 +1,13 @@
 // Requantization: a GGUF model written again with its matrices stored in another type.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "formats/gguf.h"
+#include "runtime/tensor_converter.h"
 #include "tensor/dtype.h"
 
 namespace retort::runtime {
@@ -18,9 +17,7 @@ struct RequantizeOptions {
   /// Stores every matrix as `dtype`. Otherwise the output head (the token embedding, where it serves as the head) gets
   /// at least Q6_K, as llama.cpp does: it is the matrix that suffers most.
   bool pure = false;
-  int num_threads = 0;                                                  // 0: one per processor
-  const std::atomic<bool>* cancelled = nullptr;                         // looked at several times a second
-  std::function<void(uint64_t done, uint64_t total)> on_progress = {};  // bytes of tensor data written
+  ConversionOptions conversion = {};
 };
 
 struct RequantizeResult {

@@ -118,7 +118,8 @@ TEST(Requantize, KeepsEveryBlockWithinItsTypesBound) {
   std::string folder = fresh_folder("requantize_bound");
   formats::GgufFile in = open(write_example(folder));
   for (Bound bound : kBounds) {
-    auto result = requantize(in, folder + "/out.gguf", {.dtype = bound.dtype, .pure = true, .num_threads = 3});
+    auto result =
+        requantize(in, folder + "/out.gguf", {.dtype = bound.dtype, .pure = true, .conversion = {.num_threads = 3}});
     ASSERT_TRUE(result) << result.error().message;
     formats::GgufFile out = open(folder + "/out.gguf");
     EXPECT_EQ(result->bytes, out.file_bytes());
@@ -193,8 +194,8 @@ TEST(Requantize, WritesModelsThatLoadWhateverTheThreads) {
   for (const char* name : {"llama", "qwen2", "gemma3"}) {
     formats::GgufFile in = open(std::string(RETORT_SOURCE_DIR "/tests/golden/models/") + name + ".gguf");
     for (Bound type : kBounds) {
-      ASSERT_TRUE(requantize(in, one, {.dtype = type.dtype, .num_threads = 1}));
-      ASSERT_TRUE(requantize(in, many, {.dtype = type.dtype, .num_threads = 4}));
+      ASSERT_TRUE(requantize(in, one, {.dtype = type.dtype, .conversion = {.num_threads = 1}}));
+      ASSERT_TRUE(requantize(in, many, {.dtype = type.dtype, .conversion = {.num_threads = 4}}));
       EXPECT_TRUE(read(one) == read(many));
       formats::GgufFile out = open(one);
       auto model = models::load_model(out);
@@ -233,10 +234,10 @@ TEST(Requantize, LeavesNothingBehindWhenInterrupted) {
   formats::GgufFile in = open(kLlama);
   std::atomic<bool> cancelled{false};
   int calls = 0;
-  RequantizeOptions options{.cancelled = &cancelled, .on_progress = [&](uint64_t done, uint64_t total) {
-                              EXPECT_LE(done, total);
-                              cancelled = ++calls == 5;
-                            }};
+  RequantizeOptions options{.conversion = {.cancelled = &cancelled, .on_progress = [&](uint64_t done, uint64_t total) {
+                                             EXPECT_LE(done, total);
+                                             cancelled = ++calls == 5;
+                                           }}};
   auto result = requantize(in, folder + "/out.gguf", options);
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message, HasSubstr("interrupted"));
