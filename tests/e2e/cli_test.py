@@ -38,7 +38,7 @@ class CommandLine(unittest.TestCase):
 
     def test_help_has_examples(self):
         out, _ = run("--help")
-        for command in ("pull", "inspect", "tokenize", "template", "run", "chat", "eval", "logits", "perplexity", "bench", "quantize"):
+        for command in ("pull", "inspect", "tokenize", "template", "run", "chat", "eval", "logits", "perplexity", "bench", "quantize", "merge"):
             self.assertIn(command, out)
             self.assertIn("Examples:", run(command, "--help")[0], command)
         self.assertRegex(run("--version")[0], r"^\d+\.\d+\.\d+\n$")
@@ -241,6 +241,43 @@ class CommandLine(unittest.TestCase):
         for arguments in (["--limit", "0"], ["--task", "sing"], ["--labels", "a,b", "--labels-from", data]):
             run("eval", LLAMA, "--data", data, *arguments, code=2)
         run("eval", LLAMA, code=2)
+
+    def test_merge(self):
+        adapter = self.path / "adapter.gguf"
+        subprocess.run([os.environ["RETORT_RANDOM_ADAPTER"], LLAMA, "4", "2", adapter, self.path / "peft"], check=True)
+        first = run_json("logits", LLAMA, "--top", 5, text="Hello")["top"]
+        tops = {}
+        for name in ("adapter.gguf", "peft"):
+            out = self.path / "merged.gguf"
+            result = run_json("merge", LLAMA, "--adapter", self.path / name, "--output", out)
+            self.assertEqual(result, {"path": str(out), "bytes": out.stat().st_size, "merged_tensors": 14})
+            tops[name] = run_json("logits", out, "--top", 5, text="Hello")["top"]
+            attached = run_json("logits", LLAMA, "--adapter", self.path / name, "--top", 5, text="Hello")["top"]
+            for (token, logit), (other_token, other_logit) in zip(tops[name], attached):
+                self.assertEqual(token, other_token)
+                self.assertLess(abs(logit - other_logit), 1e-3)
+        self.assertEqual(tops["adapter.gguf"], tops["peft"])
+        self.assertNotEqual(tops["peft"], first)
+        twice = self.path / "twice.gguf"
+        run("merge", LLAMA, "--adapter", adapter, "--scale", 0.75, "--adapter", self.path / "peft", "--scale", "0.25", "--output", twice)
+        self.assertLess(abs(run_json("logits", twice, "--top", 1, text="Hello")["top"][0][1] - tops["peft"][0][1]), 1e-3)
+        run("merge", LLAMA, "--adapter", adapter, "--scale", 0, "--output", twice)
+        self.assertEqual(run_json("logits", twice, "--top", 5, text="Hello")["top"], first)
+        result = run_json("merge", LLAMA, "--adapter", adapter, "--output", twice, "--type", "Q8_0")
+        self.assertLess(result["bytes"], os.path.getsize(LLAMA) / 2)
+
+        other = MODELS / "qwen2.gguf"
+        _, err = run("merge", other, "--adapter", adapter, "--output", self.path / "x.gguf", code=1)
+        self.assertIn("was trained on another model than", err)
+        self.assertIn("its architecture is llama, the model's is qwen2", err)
+        _, err = run("merge", LLAMA, "--adapter", LLAMA, "--output", self.path / "x.gguf", code=1)
+        self.assertIn("not a LoRA adapter", err)
+        _, err = run("merge", LLAMA, "--adapter", adapter, "--output", adapter, code=1)
+        self.assertIn("another name", err)
+        self.assertFalse((self.path / "x.gguf").exists())
+        for arguments in (["--scale", 1, "--adapter", adapter], ["--adapter", adapter, "--scale", 1, "--scale", 2], [],
+                          ["--adapter", adapter, "--scale", "many"], ["--adapter", adapter, "--type", "Q9"]):
+            run("merge", LLAMA, *arguments, "--output", self.path / "x.gguf", code=2)
 
     def test_a_closed_pipe_ends_quietly(self):
         child = subprocess.Popen(f"'{RETORT}' run '{LLAMA}' --raw -p a --max-tokens 400 | head -c 1", shell=True,
