@@ -22,7 +22,7 @@ namespace {
 struct Options {
   EngineOptions engine;
   tasks::EvaluateOptions evaluate;
-  std::string data, task, head, labels_from, template_file, predictions;
+  std::string data, task, task_file, head, labels_from, template_file, predictions;
   std::optional<std::string> instruction;
   std::vector<std::string> labels;
   int64_t limit = -1;
@@ -77,8 +77,14 @@ void print(const tasks::Evaluation& evaluation) {
   if (!evaluation.confusion.empty()) print_confusion(evaluation);
 }
 
-base::Result<int> run(const Options& options) {
-  RETORT_TRY(training::RowFile file, training::read_rows(options.data));
+/// What the model is told: as the task file has it, or as the options say.
+base::Result<training::TaskPrompt> make_prompt(const Options& options, const training::RowFile& file) {
+  if (!options.task_file.empty()) {
+    RETORT_TRY(std::string json, read_input(options.task_file));
+    base::Result<training::TaskPrompt> prompt = training::TaskPrompt::from_json(json);
+    if (!prompt) return base::fail(fmt::format("{}: {}", options.task_file, prompt.error().message));
+    return prompt;
+  }
   training::TaskKind kind = training::task_of(file.shape);
   if (!options.task.empty()) {
     RETORT_TRY(kind, training::parse_task(options.task));
@@ -90,6 +96,12 @@ base::Result<int> run(const Options& options) {
     RETORT_TRY(labels, find_labels(options, file));
     RETORT_TRY_STATUS(training::check_labels(file, labels.all, labels.origin));
   }
+  return training::TaskPrompt(kind, options.instruction, labels.all);
+}
+
+base::Result<int> run(const Options& options) {
+  RETORT_TRY(training::RowFile file, training::read_rows(options.data));
+  RETORT_TRY(training::TaskPrompt prompt, make_prompt(options, file));
   if (options.limit >= 0 && options.limit < static_cast<int64_t>(file.rows.size()))
     file.rows.resize(static_cast<size_t>(options.limit));
   std::optional<base::AtomicFile> predictions;
@@ -114,7 +126,6 @@ base::Result<int> run(const Options& options) {
   }
   RETORT_TRY(training::PromptFormat format,
              training::PromptFormat::create(engine.model->file(), engine.model->tokenizer(), template_source));
-  training::TaskPrompt prompt(kind, options.instruction, labels.all);
   tasks::EvaluateOptions settings = options.evaluate;
   settings.context = engine.context;
   settings.kv_type = engine.kv_type;
@@ -155,16 +166,23 @@ void add_eval(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("eval", "Measure how good a model is at a task");
   add_engine_options(*command, options->engine);
   command->add_option("--data", options->data, "Rows with the right answers: JSON lines or CSV")->required();
-  command->add_option("--task", options->task, "What to ask for; default: what the rows are for")
-      ->check(CLI::IsMember({"classify", "extract", "summarize", "chat"}));
+  auto* task = command->add_option("--task", options->task, "What to ask for; default: what the rows are for")
+                   ->check(CLI::IsMember({"classify", "extract", "summarize", "chat"}));
   command->add_option("--head", options->head, "Classify with this head, as `retort tune --method head` writes it");
   command->add_option("--limit", options->limit, "Take only the first rows")->check(CLI::PositiveNumber);
   auto* labels = command->add_option("--labels", options->labels, "Labels to choose from, with commas between them")
                      ->delimiter(',');
-  command->add_option("--labels-from", options->labels_from, "Choose from the labels of this file, as the training set")
-      ->excludes(labels);
-  command->add_option("--instruction", options->instruction,
-                      "Tell the model this; {labels} stands for the labels; \"\": nothing");
+  auto* labels_from = command
+                          ->add_option("--labels-from", options->labels_from,
+                                       "Choose from the labels of this file, as the training set")
+                          ->excludes(labels);
+  auto* instruction = command->add_option("--instruction", options->instruction,
+                                          "Tell the model this; {labels} stands for the labels; \"\": nothing");
+  command->add_option("--task-file", options->task_file, "Ask as this task.json of `retort tune` has it")
+      ->excludes(task)
+      ->excludes(labels)
+      ->excludes(labels_from)
+      ->excludes(instruction);
   command->add_option("--template", options->template_file, "Use this Jinja file instead of the model's chat template");
   command->add_option("-n,--max-tokens", options->evaluate.max_tokens, "Tokens of a generated answer at most")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
@@ -179,6 +197,7 @@ void add_eval(CLI::App& app, int& exit_code) {
       "{\"prompt\", \"completion\"}.\n"
       "Examples:\n"
       "  retort eval smollm2-135m --data test.jsonl --labels-from train.jsonl\n"
+      "  retort eval smollm2-135m --adapter sections/adapter.gguf --task-file sections/task.json --data test.jsonl\n"
       "  retort eval model.gguf --data addresses.jsonl --task extract --predictions answers.jsonl --json");
   command->callback([options, &exit_code] { exit_code = finish(run(*options)); });
 }

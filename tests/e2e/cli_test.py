@@ -203,6 +203,13 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(line["answer"], max(line["probabilities"], key=line["probabilities"].get))
         right = sum(line["answer"] == line["expected"] for line in lines)
         self.assertAlmostEqual(result["metrics"]["accuracy"]["value"], right / 4)
+        task = self.path / "task.json"
+        task.write_text(json.dumps({"task": "classify", "instruction": "{labels}?", "labels": ["art", "games", "mail", "web"]}))
+        self.assertEqual(run_json("eval", LLAMA, "--data", data, "--task-file", task)["metrics"], result["metrics"])
+        task.write_text("{}")
+        _, err = run("eval", LLAMA, "--data", data, "--task-file", task, code=1)
+        self.assertIn("task.json", err)
+        run("eval", LLAMA, "--data", data, "--task-file", task, "--instruction", "x", code=2)
         out, err = run("eval", LLAMA, "--data", data, "--limit", 2, "--labels", "web,mail,art,games", *short)
         self.assertIn("2 rows", out)
         self.assertRegex(out, r"accuracy +\d\.\d{4} +\d\.\d{4} to \d\.\d{4}")
