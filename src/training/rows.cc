@@ -37,7 +37,28 @@ bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
+/// Whether brackets are nested deeper than the library's recursive functions should go.
+bool too_deep(std::string_view json) {
+  constexpr int kMaxDepth = 100;
+  int depth = 0;
+  bool inside = false;  // a string
+  for (size_t i = 0; i < json.size(); ++i) {
+    char c = json[i];
+    if (inside && c == '\\')
+      ++i;
+    else if (c == '"')
+      inside = !inside;
+    else if (!inside && (c == '[' || c == '{'))
+      depth += 1;
+    else if (!inside && (c == ']' || c == '}'))
+      depth -= 1;
+    if (depth > kMaxDepth) return true;
+  }
+  return false;
+}
+
 base::Result<Json> parse(std::string_view text) {
+  if (too_deep(text)) return base::fail("JSON nested deeper than 100 levels");
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {

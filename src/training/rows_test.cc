@@ -118,6 +118,15 @@ TEST_F(RowsTest, ReportsEveryBadRow) {
             "  and 2 more");
 }
 
+TEST_F(RowsTest, RefusesDeepJson) {
+  auto row = [](size_t depth) {
+    return R"({"text": "[[\"[", "fields": {"x": )" + std::string(depth, '[') + std::string(depth, ']') + "}}";
+  };
+  EXPECT_TRUE(training::read_rows(write("a.jsonl", row(98))));  // two levels are the row's own
+  for (size_t depth : {size_t{99}, size_t{3000000}})
+    EXPECT_THAT(error("a.jsonl", row(depth)), HasSubstr("a.jsonl:1: JSON nested deeper than 100 levels"));
+}
+
 TEST_F(RowsTest, ReportsBadMessages) {
   auto says = [&](const std::string& messages) { return error("m.jsonl", "{\"messages\": " + messages + "}"); };
   EXPECT_THAT(says("{}"), HasSubstr("\"messages\": expected a list, got an object"));
