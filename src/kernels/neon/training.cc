@@ -1,19 +1,20 @@
-// The NEON training kernels, in fp32; baseline ARMv8-A.
+// The NEON training kernels, in fp32: baseline ARMv8-A, for every NEON table.
 #include "kernels/training.h"
 
-#include "kernels/dequantize.h"
+#include "kernels/neon/dequantize.h"
 #include "kernels/neon/floats.h"
 
 namespace {
 
-/// out[k * stride + r] = rows[r][k].
+/// out[k * stride + r] = rows[r][k], four by four.
 inline void transpose_steps(const uint32_t* const* rows, uint32_t* out, int64_t stride) {
-  for (int k = 0; k < Floats::kLanes; ++k)
-    for (int r = 0; r < Floats::kLanes; ++r) out[k * stride + r] = rows[r][k];
-}
-
-inline void stored_floats(retort::tensor::DType dtype, const std::byte* stored, float* out, int64_t n) {
-  retort::kernels::dequantize_row(dtype, stored, out, n);
+  uint32x4_t a = vld1q_u32(rows[0]), b = vld1q_u32(rows[1]), c = vld1q_u32(rows[2]), d = vld1q_u32(rows[3]);
+  uint64x2_t ab_even = vreinterpretq_u64_u32(vtrn1q_u32(a, b)), ab_odd = vreinterpretq_u64_u32(vtrn2q_u32(a, b));
+  uint64x2_t cd_even = vreinterpretq_u64_u32(vtrn1q_u32(c, d)), cd_odd = vreinterpretq_u64_u32(vtrn2q_u32(c, d));
+  vst1q_u32(out, vreinterpretq_u32_u64(vtrn1q_u64(ab_even, cd_even)));
+  vst1q_u32(out + stride, vreinterpretq_u32_u64(vtrn1q_u64(ab_odd, cd_odd)));
+  vst1q_u32(out + 2 * stride, vreinterpretq_u32_u64(vtrn2q_u64(ab_even, cd_even)));
+  vst1q_u32(out + 3 * stride, vreinterpretq_u32_u64(vtrn2q_u64(ab_odd, cd_odd)));
 }
 
 }  // namespace
@@ -24,6 +25,10 @@ inline void stored_floats(retort::tensor::DType dtype, const std::byte* stored, 
 
 namespace retort::kernels::neon {
 namespace {
+
+struct TallSteps : FloatSteps {
+  static constexpr int kTileRows = 12;  // by two vectors: 24 of the 32 registers hold sums
+};
 
 int64_t packed_bytes(const MatmulArgs&) {
   return 0;
@@ -37,7 +42,7 @@ int64_t pack_units(const MatmulArgs&) {
 
 extern const TrainingKernels kTraining;
 const TrainingKernels kTraining = {
-    .matmul = simd_matmul<Floats, FloatSteps>,
+    .matmul = simd_matmul<Floats, TallSteps>,
     .matmul_scratch_bytes = sizeof(MatmulScratch<Floats>),
     .matmul_packed_bytes = packed_bytes,
     .matmul_pack = pack,
