@@ -1,0 +1,97 @@
+// Real models against llama.cpp: greedy continuations token by token, and perplexity (tools/make_reference_goldens.py).
+// Needs the models' files; a test is skipped only by naming it away, never because a file is missing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "runtime/model.h"
+#include "runtime/perplexity.h"
+#include "runtime/runner.h"
+
+using namespace retort;
+using namespace retort::runtime;
+
+namespace {
+
+constexpr double kNearTie = 0.3;       // logits this close change places with the order of summation
+constexpr double kPerplexity = 0.005;  // relative; measured differences are below 0.003
+constexpr int64_t kMostTies = 24;      // of 192 steps: more would mean that ties hide something
+
+std::string models_folder() {
+  const char* home = std::getenv("RETORT_HOME");
+  return (home != nullptr ? std::string(home) : std::string(std::getenv("HOME")) + "/.cache/retort") + "/models/";
+}
+
+std::string read(const std::string& name) {
+  std::ifstream in(RETORT_SOURCE_DIR "/tests/golden/reference/" + name, std::ios::binary);
+  EXPECT_TRUE(in) << name;
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+class Reference : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    golden_ = nlohmann::json::parse(read(std::string(GetParam()) + ".json"));
+    auto model = Model::load(models_folder() + golden_["file"].get<std::string>());
+    ASSERT_TRUE(model) << model.error().message << ": `make models` gets it";
+    model_ = std::move(*model);
+    runner_ = std::make_unique<Runner>(model_->network(), pool_);
+  }
+
+  nlohmann::json golden_;
+  base::ThreadPool pool_{2};
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Runner> runner_;
+};
+
+/// Each step is judged behind llama.cpp's own tokens, so that one near-tie does not end the comparison.
+TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
+  int64_t steps = 0, ties = 0;
+  for (const auto& prompt : golden_["continuations"]) {
+    auto text = prompt["prompt"].get<std::string>();
+    std::vector<int32_t> ids = model_->tokenizer().encode(text);
+    ASSERT_EQ(ids, prompt["ids"].get<std::vector<int32_t>>()) << text;
+    auto cache = runner_->make_cache(static_cast<int64_t>(ids.size() + prompt["steps"].size()));
+    ASSERT_TRUE(cache) << cache.error().message;
+    for (const auto& step : prompt["steps"]) {
+      auto best = step[0].get<int32_t>(), second = step[1].get<int32_t>();
+      Input input{&*cache, ids, Want::kLast};
+      int32_t chosen = -1;
+      auto status = runner_->run({&input, 1}, [&](size_t, int64_t, std::span<float> logits) {
+        chosen = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      });
+      ASSERT_TRUE(status) << status.error().message;
+      ++steps;
+      if (chosen != best) {
+        ++ties;
+        EXPECT_EQ(chosen, second) << text << ", step " << steps;
+        EXPECT_LT(step[2].get<double>(), kNearTie) << text << ": " << chosen << " instead of " << best;
+      }
+      ids = {best};
+    }
+  }
+  EXPECT_GE(steps, 100);
+  EXPECT_LE(ties, kMostTies);
+}
+
+TEST_P(Reference, HasThePerplexityOfLlamaCpp) {
+  const auto& expected = golden_["perplexity"];
+  PerplexityOptions options;
+  options.context = expected["context"].get<int64_t>();
+  options.max_chunks = expected["chunks"].get<int64_t>();
+  auto measured = measure_perplexity(*model_, *runner_, read(expected["text"].get<std::string>()), options,
+                                     [](const Perplexity&) {});
+  ASSERT_TRUE(measured) << measured.error().message;
+  EXPECT_EQ(measured->chunks, options.max_chunks);
+  double error = measured->perplexity / expected["value"].get<double>() - 1;
+  EXPECT_TRUE(std::fabs(error) <= kPerplexity) << measured->perplexity << " instead of " << expected["value"];
+}
+
+INSTANTIATE_TEST_SUITE_P(Default, Reference, testing::Values("smollm2-135m"));
+
+}  // namespace
