@@ -75,6 +75,11 @@ struct AttentionArgs {
   float* output = nullptr;                       // (queries, output_stride), head h at h * head_dim
   int64_t output_stride = 0;
   std::byte* scratch = nullptr;  // attention_scratch_bytes() of the calling thread's own, 64-byte aligned
+  /// Only keys key_begin <= j < key_end, so that threads can share a long past. log_sums, unless null, gets the
+  /// logarithm of each sum of exponentials, (queries, num_heads), by which such parts are put together; a part
+  /// without keys has output 0 and minus infinity.
+  int64_t key_begin = 0, key_end = INT64_MAX;
+  float* log_sums = nullptr;
 };
 
 enum class Activation : uint8_t { kSilu, kGeluTanh };

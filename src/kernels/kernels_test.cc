@@ -225,7 +225,8 @@ TEST_P(KernelsTest, AttentionMatchesScalar) {
       scalar_kernels().store_kv(c.type, kv.data() + c.head_dim, v.data() + row * row_bytes, c.head_dim);
     }
     Buffer q = Buffer::normal(c.queries * query_dim, random, 2);
-    auto run = [&](const Kernels& kernels, Buffer& out) {
+    auto run = [&](const Kernels& kernels, Buffer& out, int64_t key_begin = 0, int64_t key_end = INT64_MAX,
+                   float* log_sums = nullptr) {
       Memory scratch(kernels.attention_scratch_bytes(c.head_dim, c.heads / c.kv_heads));
       AttentionArgs args;
       args.query_end = c.queries;
@@ -246,12 +247,34 @@ TEST_P(KernelsTest, AttentionMatchesScalar) {
       args.output = out.data();
       args.output_stride = query_dim;
       args.scratch = scratch.data();
+      args.key_begin = key_begin;
+      args.key_end = key_end;
+      args.log_sums = log_sums;
       kernels.attention(args);
     };
     Buffer expected(c.queries * query_dim), actual(c.queries * query_dim);
     run(scalar_kernels(), expected);
     run(tested(), actual);
     EXPECT_TRUE(close(actual, expected, 1e-5)) << tested().name << " head_dim=" << c.head_dim << " past=" << c.past;
+
+    // The same in three parts of the keys, of which some queries see none.
+    Buffer together(c.queries * query_dim), part(c.queries * query_dim);
+    for (int64_t i = 0; i < together.size(); ++i) together[i] = 0;
+    std::vector<double> weights(static_cast<size_t>(c.queries * c.heads), 0.0);
+    for (int64_t i = 0; i < 3; ++i) {
+      Buffer log_sums(c.queries * c.heads);
+      run(tested(), part, keys * i / 3, keys * (i + 1) / 3, log_sums.data());
+      EXPECT_TRUE(log_sums.intact());
+      for (int64_t row = 0; row < c.queries * c.heads; ++row) {
+        double weight = std::exp(static_cast<double>(log_sums[row]));
+        weights[static_cast<size_t>(row)] += weight;
+        for (int64_t j = row * c.head_dim; j < (row + 1) * c.head_dim; ++j)
+          together[j] += static_cast<float>(weight) * part[j];
+      }
+    }
+    for (int64_t j = 0; j < together.size(); ++j)
+      together[j] /= static_cast<float>(weights[static_cast<size_t>(j / c.head_dim)]);
+    EXPECT_TRUE(close(together, expected, 1e-5)) << tested().name << " in parts, past=" << c.past;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "graph/ops/attention_backward.h"
+#include "graph/ops/attention_parts.h"
 
 namespace retort::graph {
 
@@ -109,13 +110,6 @@ void store_keys(const kernels::Kernels& kernels, const Segment& segment, const V
   }
 }
 
-// Work is cut into (segment, kv head, block of queries). Blocks of one segment share its keys in the cache.
-constexpr int64_t kQueryBlock = 32;
-
-int64_t num_blocks(const Segment& segment) {
-  return (segment.num_rows + kQueryBlock - 1) / kQueryBlock;
-}
-
 }  // namespace
 
 Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const AttentionShape& shape, int layer,
@@ -126,10 +120,10 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
   Var out = graph.create(q.rows(), q.cols());
   Scratch scratch(graph, kernels.attention_scratch_bytes(shape.head_dim, shape.num_heads / shape.num_kv_heads));
 
-  auto attend = [&](const Segment& segment, int64_t block, int kv_head, int thread) {
+  auto arguments = [&](const Segment& segment, int64_t block, int kv_head, int thread) {
     kernels::AttentionArgs args;
-    args.query_begin = block * kQueryBlock;
-    args.query_end = std::min(segment.num_rows, args.query_begin + kQueryBlock);
+    args.query_begin = block * AttentionCut::kQueryBlock;
+    args.query_end = std::min(segment.num_rows, args.query_begin + AttentionCut::kQueryBlock);
     args.first_position = segment.cache != nullptr ? segment.first_position : 0;
     args.window = shape.window;
     args.num_heads = shape.num_heads;
@@ -144,7 +138,7 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
     args.output = out.mutable_data() + segment.first_row * out.cols();
     args.output_stride = out.cols();
     args.scratch = scratch.of(thread);
-    kernels.attention(args);
+    return args;
   };
   auto split = [&](int64_t pieces, int64_t cost, auto&& compute) {
     if (cost < 32768)
@@ -153,10 +147,11 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
       graph.pool().parallel_for(pieces, 1, compute);
   };
 
-  int64_t pieces = 0, cost = 0, alternatives_cost = 0;
+  int64_t pieces = 0, cost = 0, alternatives_cost = 0, part_rows = 0;
   std::span<const Segment> kept = batch.segments, alternatives;
   for (const Segment& segment : batch.segments) {
-    int64_t work = segment.num_rows * (segment.first_position + segment.num_rows) * q.cols();
+    const AttentionCut cut(segment, shape);
+    int64_t work = segment.num_rows * cut.keys * q.cols();
     if (segment.cache != nullptr) RETORT_CHECK(segment.first_position + segment.num_rows <= segment.cache->capacity());
     if (!segment.kept) {
       if (alternatives.empty()) {
@@ -171,27 +166,52 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
       graph.for_rows(segment.num_rows, 2 * k.cols(), [&](int64_t begin, int64_t end, int) {
         store_keys(kernels, segment, k, v, shape.head_dim, layer, begin, end, 0, shape.num_kv_heads);
       });
-    pieces += num_blocks(segment) * shape.num_kv_heads;
+    pieces += cut.num_pieces();
+    part_rows += cut.part_rows();
     cost += work;
   }
+  Var part_outputs = graph.create(part_rows, q.cols()), log_sums = graph.create(part_rows, shape.num_heads);
   split(pieces, cost, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t piece = begin; piece < end; ++piece) {
-      int64_t local = piece;
-      size_t which = 0;
-      while (local >= num_blocks(kept[which]) * shape.num_kv_heads)
-        local -= num_blocks(kept[which++]) * shape.num_kv_heads;
+      int64_t local = piece, part_row = 0;
+      const Segment* segment = kept.data();
+      for (;; ++segment) {
+        const AttentionCut cut(*segment, shape);
+        if (local < cut.num_pieces()) break;
+        local -= cut.num_pieces();
+        part_row += cut.part_rows();
+      }
+      const AttentionCut cut(*segment, shape);
+      int64_t part = local / shape.num_kv_heads % cut.parts;
       // The last blocks see the most keys: handing them out first keeps the threads evenly busy.
-      attend(kept[which], num_blocks(kept[which]) - 1 - local / shape.num_kv_heads,
-             static_cast<int>(local % shape.num_kv_heads), thread);
+      int64_t block = cut.blocks - 1 - local / shape.num_kv_heads / cut.parts;
+      auto args = arguments(*segment, block, static_cast<int>(local % shape.num_kv_heads), thread);
+      if (cut.parts > 1) {
+        part_row += part * cut.num_rows;
+        args.key_begin = cut.part_begin(part);
+        args.key_end = cut.part_begin(part + 1);
+        args.output = part_outputs.mutable_data() + part_row * q.cols();
+        args.log_sums = log_sums.mutable_data() + part_row * shape.num_heads;
+      }
+      kernels.attention(args);
     }
   });
+  int64_t part_row = 0;
+  for (const Segment& segment : kept) {
+    const AttentionCut cut(segment, shape);
+    if (cut.parts > 1)
+      join_attention_parts(graph, cut, shape, part_outputs.row(part_row), log_sums.row(part_row),
+                           out.mutable_data() + segment.first_row * out.cols());
+    part_row += cut.part_rows();
+  }
   // Alternatives of one cache take turns at the same positions; heads do not meet there.
   split(alternatives.empty() ? 0 : shape.num_kv_heads, alternatives_cost, [&](int64_t begin, int64_t end, int thread) {
     for (const Segment& segment : alternatives) {
       for (int64_t head = begin; head < end; ++head) {
         auto kv_head = static_cast<int>(head);
         store_keys(kernels, segment, k, v, shape.head_dim, layer, 0, segment.num_rows, kv_head, kv_head + 1);
-        for (int64_t block = 0; block < num_blocks(segment); ++block) attend(segment, block, kv_head, thread);
+        for (int64_t block = 0; block < AttentionCut(segment, shape).blocks; ++block)
+          kernels.attention(arguments(segment, block, kv_head, thread));
       }
     }
   });

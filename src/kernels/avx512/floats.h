@@ -39,6 +39,22 @@ struct Floats {
   }
   float sum() const { return _mm512_reduce_add_ps(v); }
   float largest() const { return _mm512_reduce_max_ps(v); }
+  /// Lane i is the sum of the lanes of v[i], i < 16.
+  static Floats sums(const Floats* v) {
+    __m512 pairs[8], fours[4], eights[2];
+    for (int i = 0; i < 8; ++i)
+      pairs[i] =
+          _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i].v, v[2 * i + 1].v), _mm512_unpackhi_ps(v[2 * i].v, v[2 * i + 1].v));
+    for (int i = 0; i < 4; ++i) {
+      __m512d a = _mm512_castps_pd(pairs[2 * i]), b = _mm512_castps_pd(pairs[2 * i + 1]);
+      fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    for (int i = 0; i < 2; ++i)
+      eights[i] = _mm512_add_ps(_mm512_shuffle_f32x4(fours[2 * i], fours[2 * i + 1], 0x88),
+                                _mm512_shuffle_f32x4(fours[2 * i], fours[2 * i + 1], 0xdd));
+    return Floats(_mm512_add_ps(_mm512_shuffle_f32x4(eights[0], eights[1], 0x88),
+                                _mm512_shuffle_f32x4(eights[0], eights[1], 0xdd)));
+  }
   friend Floats operator+(Floats a, Floats b) { return Floats(_mm512_add_ps(a.v, b.v)); }
   friend Floats operator-(Floats a, Floats b) { return Floats(_mm512_sub_ps(a.v, b.v)); }
   friend Floats operator*(Floats a, Floats b) { return Floats(_mm512_mul_ps(a.v, b.v)); }

@@ -40,7 +40,8 @@ void attention(const AttentionArgs& args) {
       int64_t kv_offset = head / group * args.head_stride;
       double largest = -HUGE_VAL, total = 0;
       std::fill(sum, sum + dim, 0.0);
-      for (int64_t position = first; position <= last; ++position) {
+      for (int64_t position = std::max(first, args.key_begin); position <= std::min(last, args.key_end - 1);
+           ++position) {
         load_kv(args.type, args.keys + kv_offset + position * args.position_stride, row, dim);
         double score = 0;
         for (int64_t i = 0; i < dim; ++i) score += static_cast<double>(q[i]) * row[i];
@@ -57,7 +58,9 @@ void attention(const AttentionArgs& args) {
         for (int64_t i = 0; i < dim; ++i) sum[i] += weight * row[i];
       }
       float* out = args.output + query * args.output_stride + head * dim;
-      for (int64_t i = 0; i < dim; ++i) out[i] = static_cast<float>(sum[i] / total);
+      for (int64_t i = 0; i < dim; ++i) out[i] = total > 0 ? static_cast<float>(sum[i] / total) : 0;
+      if (args.log_sums != nullptr)
+        args.log_sums[query * args.num_heads + head] = static_cast<float>(largest + std::log(total));
     }
   }
 }

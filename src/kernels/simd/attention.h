@@ -3,8 +3,11 @@
 // of the call and every query head that shares the key head.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/dequantize.h"
 #include "kernels/kernels.h"
+#include "kernels/simd/attention_few.h"
 #include "kernels/simd/elementwise.h"
 
 namespace {
@@ -125,6 +128,26 @@ inline void softmax_row(float* scores, int64_t low, int64_t high, float& largest
   total += sum.sum();
 }
 
+/// Scores of `rows` queries with a block of `count` keys, which become floats first.
+template <class V>
+void block_scores(const retort::kernels::AttentionArgs& args, const AttentionScratch& s, const std::byte* keys,
+                  int64_t count, int64_t rows, int64_t dim) {
+  for (int64_t j = 0; j < kKeyBlock; ++j) {
+    float* row = s.values + j * dim;  // keys pass through the values' place
+    if (j < count)
+      load_kv<V>(args.type, keys + j * args.position_stride, row, args.head_dim, dim);
+    else if (rows > kFewRows)
+      for (int64_t i = 0; i < dim; ++i) row[i] = 0;
+    if (rows <= kFewRows)
+      for (int64_t r = 0; r < rows; ++r)
+        s.scores[r * kKeyBlock + j] = j < count ? dot<V>(s.queries + r * dim, row, dim) : 0;
+  }
+  if (rows <= kFewRows) return;
+  for (int64_t i = 0; i < dim; ++i)
+    for (int64_t j = 0; j < kKeyBlock; ++j) s.keys[i * kKeyBlock + j] = s.values[j * dim + i];
+  gemm<V>(s.queries, dim, s.keys, kKeyBlock, s.scores, kKeyBlock, rows, kKeyBlock, dim, false);
+}
+
 template <class V>
 void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
   int64_t dim = round_up(args.head_dim, V::kLanes), head_dim = args.head_dim;
@@ -144,24 +167,24 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
   int64_t first_position = args.first_position + args.query_begin;
   int64_t last_key = args.first_position + args.query_end - 1;
   int64_t first_key = args.window > 0 && first_position >= args.window ? first_position - args.window + 1 : 0;
+  if (last_key >= args.key_end) last_key = args.key_end - 1;
+  if (first_key < args.key_begin) first_key = args.key_begin;
+  const bool few = SumsTogether<V> && rows <= kFewRows && args.type == retort::kernels::KvType::kF16 && dim == head_dim;
   const std::byte* keys = args.keys + kv_head * args.head_stride;
   const std::byte* values = args.values + kv_head * args.head_stride;
   for (int64_t start = first_key; start <= last_key; start += kKeyBlock) {
     int64_t count = last_key + 1 - start < kKeyBlock ? last_key + 1 - start : kKeyBlock;
-    for (int64_t j = 0; j < kKeyBlock; ++j) {
-      float* row = s.values + j * dim;  // keys pass through the values' place
-      if (j < count)
-        load_kv<V>(args.type, keys + (start + j) * args.position_stride, row, head_dim, dim);
-      else if (rows > kFewRows)
-        for (int64_t i = 0; i < dim; ++i) row[i] = 0;
-      if (rows <= kFewRows)
-        for (int64_t r = 0; r < rows; ++r)
-          s.scores[r * kKeyBlock + j] = j < count ? dot<V>(s.queries + r * dim, row, dim) : 0;
-    }
-    if (rows > kFewRows) {
-      for (int64_t i = 0; i < dim; ++i)
-        for (int64_t j = 0; j < kKeyBlock; ++j) s.keys[i * kKeyBlock + j] = s.values[j * dim + i];
-      gemm<V>(s.queries, dim, s.keys, kKeyBlock, s.scores, kKeyBlock, rows, kKeyBlock, dim, false);
+    const std::byte* block_keys = keys + start * args.position_stride;
+    const std::byte* block_values = values + start * args.position_stride;
+    if (few) {
+      if constexpr (SumsTogether<V>) {
+        for_row_groups(rows, [&](int64_t r, auto row_count) {
+          few_scores<V, decltype(row_count)::value>(s.queries + r * dim, dim, block_keys, args.position_stride, count,
+                                                    s.scores + r * kKeyBlock, kKeyBlock);
+        });
+      }
+    } else {
+      block_scores<V>(args, s, block_keys, count, rows, dim);
     }
     for (int64_t r = 0; r < rows; ++r) {
       int64_t position = first_position + r / group;
@@ -173,14 +196,27 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
       else
         softmax_row<V>(s.scores + r * kKeyBlock, low, high, s.largest[r], s.total[r], s.sums + r * dim, dim);
     }
-    for (int64_t j = 0; j < count; ++j)
-      load_kv<V>(args.type, values + (start + j) * args.position_stride, s.values + j * dim, head_dim, dim);
-    gemm<V>(s.scores, kKeyBlock, s.values, dim, s.sums, dim, rows, dim, count, true);
+    if (few) {
+      if constexpr (SumsTogether<V>) {
+        for_row_groups(rows, [&](int64_t r, auto row_count) {
+          few_sums<V, decltype(row_count)::value>(s.scores + r * kKeyBlock, kKeyBlock, block_values,
+                                                  args.position_stride, count, s.sums + r * dim, dim);
+        });
+      }
+    } else {
+      for (int64_t j = 0; j < count; ++j)
+        load_kv<V>(args.type, block_values + j * args.position_stride, s.values + j * dim, head_dim, dim);
+      gemm<V>(s.scores, kKeyBlock, s.values, dim, s.sums, dim, rows, dim, count, true);
+    }
   }
   for (int64_t r = 0; r < rows; ++r) {
     float* out =
         args.output + (args.query_begin + r / group) * args.output_stride + (kv_head * group + r % group) * head_dim;
-    for (int64_t i = 0; i < head_dim; ++i) out[i] = s.sums[r * dim + i] / s.total[r];
+    float inverse = s.total[r] > 0 ? 1 / s.total[r] : 0;
+    for (int64_t i = 0; i < head_dim; ++i) out[i] = s.sums[r * dim + i] * inverse;
+    if (args.log_sums != nullptr)
+      args.log_sums[(args.query_begin + r / group) * args.num_heads + kv_head * group + r % group] =
+          s.largest[r] + std::log(s.total[r]);
   }
 }
 
