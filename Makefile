@@ -41,8 +41,8 @@ test-asan: setup build/asan/build.ninja ## the same under AddressSanitizer and U
 	cd build/asan && $(CTEST) -LE 'models|slow|model'
 
 test-tsan: setup build/tsan/build.ninja ## what uses threads under ThreadSanitizer
-	ninja -C build/tsan base_test runtime_test
-	cd build/tsan && $(CTEST) -R '^(base_test|runtime_test)$$'
+	ninja -C build/tsan base_test runtime_test training_test
+	cd build/tsan && $(CTEST) -R '^(base_test|runtime_test|training_test)$$'
 
 test-aarch64: ## 64-bit ARM, cross-compiled, under qemu: processors with matrix products, dot products, neither
 	@tools/setup.sh aarch64

@@ -146,7 +146,7 @@ TEST(Trainer, LearnsTheSameBitsWithAnyNumberOfThreadsAndAnyMemory) {
 
 TEST(Trainer, PassesOfAStepAddUp) {
   formats::GgufFile file = open("llama");
-  training::Dataset data = rows();
+  training::Dataset data = rows(), nothing;
   std::vector<std::vector<float>> results;
   for (int64_t tokens : {1, 1000}) {
     auto student = Student::full(file, {.bfloat16 = false});
@@ -154,7 +154,7 @@ TEST(Trainer, PassesOfAStepAddUp) {
     training::TrainerOptions settings = options();
     settings.learning_rate = 1e-4;
     settings.pass_tokens = tokens;
-    training::Trainer trainer(**student, pool, data, {}, fresh_folder("passes"), settings);
+    training::Trainer trainer(**student, pool, data, nothing, fresh_folder("passes"), settings);
     ASSERT_TRUE(trainer.run({}));
     results.push_back(logits((*student)->model()));
   }
@@ -182,11 +182,11 @@ TEST(Trainer, KeepsTheBestParametersAndStopsEarly) {
 
 TEST(Trainer, ALossThatIsNoNumberEndsTheRun) {
   formats::GgufFile file = open("llama");
-  training::Dataset data = rows();
+  training::Dataset data = rows(), nothing;
   auto student = Student::lora(file, {.rank = 4});
   for (auto& parameter : (*student)->parameters()) parameter.value[0] = NAN;
   base::ThreadPool pool(1);
-  training::Trainer trainer(**student, pool, data, {}, fresh_folder("nan"), options());
+  training::Trainer trainer(**student, pool, data, nothing, fresh_folder("nan"), options());
   auto summary = trainer.run({});
   ASSERT_FALSE(summary);
   EXPECT_NE(summary.error().message.find("learning rate"), std::string::npos) << summary.error().message;

@@ -133,6 +133,7 @@ void blocks(const void* row, float* out, int64_t n, int elements) {
 }  // namespace
 
 void dequantize_row(DType dtype, const void* row, float* out, int64_t n) {
+  if (n == 0) return;
   const auto* bytes = static_cast<const uint8_t*>(row);
   auto halves = [&](auto convert) {
     for (int64_t i = 0; i < n; ++i) {

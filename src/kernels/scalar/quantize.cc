@@ -104,6 +104,7 @@ bool can_quantize(DType dtype) {
 }
 
 void quantize_row(DType dtype, const float* x, void* row, int64_t n) {
+  if (n == 0) return;
   auto* bytes = static_cast<uint8_t*>(row);
   auto halves = [&](auto convert) {
     for (int64_t i = 0; i < n; ++i) {
