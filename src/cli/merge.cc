@@ -5,6 +5,7 @@
 #include <CLI/Formatter.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/progress.h"
 #include "cli/commands.h"
@@ -43,6 +44,17 @@ void apply_scales(const CLI::App& command, Options& options) {
   }
 }
 
+constexpr const char* kKeep = "keep";
+
+/// What --type says; without it, a type that keeps what an adapter learned. Nothing: each matrix keeps its own.
+std::optional<tensor::DType> stored_type(const Options& options, const formats::GgufFile& file) {
+  if (options.type == kKeep) return std::nullopt;
+  if (!options.type.empty()) return tensor::dtype_from_name(options.type);
+  for (const formats::GgufTensor& tensor : file.tensors())
+    if (tensor::info(tensor.dtype).quantized && tensor.dtype != tensor::DType::kQ8_0) return tensor::DType::kQ8_0;
+  return std::nullopt;
+}
+
 base::Result<int> run(const Options& options) {
   RETORT_TRY(std::string path, resolve_model(options.model));
   RETORT_TRY(formats::GgufFile base, formats::GgufFile::open(path));
@@ -54,7 +66,7 @@ base::Result<int> run(const Options& options) {
   }
   InterruptGuard interrupt;
   runtime::MergeOptions settings;
-  settings.dtype = tensor::dtype_from_name(options.type);  // checked when it was parsed
+  settings.dtype = stored_type(options, base);
   settings.conversion.num_threads = options.threads;
   settings.conversion.cancelled = &interrupt.flag();
   base::Result<runtime::MergeResult> result = [&] {
@@ -90,16 +102,19 @@ void add_merge(CLI::App& app, int& exit_code) {
   command->add_option("--output", options->out, "File to write; it appears when it is complete")->required();
   command
       ->add_option("--type", options->type,
-                   "Store the matrices as one of " + runtime::requantize_types() + "; otherwise each keeps its type")
+                   "Store the matrices as one of " + runtime::requantize_types() +
+                       ", or keep each one's type; default: Q8_0 for a model of fewer bits, else keep")
       ->check([](const std::string& name) {
-        if (tensor::dtype_from_name(name)) return std::string();
+        if (name == kKeep || tensor::dtype_from_name(name)) return std::string();
         return fmt::format("{}: no such type, known are {}", name, runtime::requantize_types());
       });
   command->add_option("--threads", options->threads, "Threads; 0: one per processor")->capture_default_str();
   command->add_flag("--json", options->json, "Print {\"path\",\"bytes\",\"merged_tensors\"}");
   command->footer(
       "An adapter is refused when it was trained on another model.\n"
-      "What is quantized is rounded anew: a small change to a coarse type may be lost, which --type Q8_0 avoids.\n"
+      "What is quantized is rounded anew, and a type of few bits can lose what was learned: merged into its own Q4_1, "
+      "a "
+      "SmolLM2-135M that had been tuned to 82% accuracy fell to 16%; in Q8_0 it kept 82%.\n"
       "Examples:\n"
       "  retort merge smollm2-135m --adapter out/adapter.gguf --output tuned.gguf --type Q8_0\n"
       "  retort merge model.gguf --adapter a.gguf --adapter peft-folder --scale 0.5 --output both.gguf --json");

@@ -78,6 +78,26 @@ class Tune(unittest.TestCase):
         answer, _ = run("run", self.path / "full/model.gguf", "--raw", "-p", "Input: sun\nOutput: ", "--max-tokens", 8)
         self.assertTrue(answer.strip().startswith("day"), answer)
 
+    def test_head(self):
+        out, _ = run("tune", LLAMA, "--method", "head", "--data", self.data, "--output", self.path / "h", "--json")
+        self.assertEqual(json.loads(out)["labels"], 2)
+        head = self.path / "h/head.gguf"
+        out, _ = run("eval", LLAMA, "--head", head, "--data", self.data, "--json")
+        self.assertEqual(json.loads(out)["metrics"]["accuracy"]["value"], 1)
+        _, err = run("eval", MODELS / "qwen2.gguf", "--head", head, "--data", self.data, code=1)
+        self.assertIn("another model", err)
+        _, err = run("eval", LLAMA, "--head", LLAMA, "--data", self.data, code=1)
+        self.assertIn("classifier", err)
+        other = self.write("other.jsonl", [{"text": "x", "label": "dusk"}, {"text": "y", "label": "day"}])
+        _, err = run("eval", LLAMA, "--head", head, "--data", other, code=1)
+        self.assertIn("other.jsonl:1", err)
+        one = self.write("one.jsonl", [{"text": "x", "label": "day"}])
+        _, err = run("tune", LLAMA, "--method", "head", "--data", one, "--output", self.path / "h", code=1)
+        self.assertIn("two labels", err)
+        summaries = self.write("s.jsonl", [{"text": "x", "summary": "day"}])
+        _, err = run("tune", LLAMA, "--method", "head", "--data", summaries, "--output", self.path / "h", code=1)
+        self.assertIn("label", err)
+
     def test_killed_at_any_moment_and_resumed_ends_with_the_same_bits(self):
         settings = {"dropout": 0.1, "validation": self.data, "eval_every": 5}
         start = time.monotonic()
