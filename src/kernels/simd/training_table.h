@@ -1,0 +1,27 @@
+// The training kernels of an instruction set whose products are fp32 and read their left factor as it is.
+#pragma once
+
+#include "kernels/simd/backward.h"
+#include "kernels/simd/float_steps.h"
+#include "kernels/simd/matmul.h"
+
+namespace {
+
+constexpr retort::kernels::TrainingKernels fp32_training_table() {
+  using retort::kernels::MatmulArgs;
+  return {
+      .matmul = simd_matmul<Floats, FloatSteps>,
+      .matmul_scratch_bytes = sizeof(MatmulScratch<Floats>),
+      .matmul_packed_bytes = [](const MatmulArgs&) { return int64_t{0}; },
+      .matmul_pack = [](const MatmulArgs&, std::byte*, int64_t, int64_t) {},
+      .matmul_pack_units = [](const MatmulArgs&) { return int64_t{0}; },
+      .rms_norm_backward = simd_rms_norm_backward<Floats>,
+      .gated_backward = simd_gated_backward<Floats>,
+      .softmax = simd_softmax<Floats>,
+      .softmax_backward = simd_softmax_backward<Floats>,
+      .log_sum_exp = simd_log_sum_exp<Floats>,
+      .exp_scaled = simd_exp_scaled<Floats>,
+  };
+}
+
+}  // namespace
