@@ -13,6 +13,9 @@
 namespace retort::base {
 namespace {
 
+// Whole huge pages: file systems with large folios then keep the file in the cache as such, and MappedFile finds them.
+constexpr size_t kChunk = size_t{2} << 20;
+
 tl::unexpected<Error> system_error(const std::string& path, const char* action, int error) {
   return fail(fmt::format("{}: cannot {}: {}", path, action, std::generic_category().message(error)));
 }
@@ -26,7 +29,8 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       size_(other.size_),
       path_(std::move(other.path_)),
-      temporary_(std::exchange(other.temporary_, {})) {}
+      temporary_(std::exchange(other.temporary_, {})),
+      pending_(std::move(other.pending_)) {}
 
 AtomicFile::~AtomicFile() {
   if (fd_ >= 0) ::close(fd_);
@@ -42,13 +46,26 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
 }
 
 Status AtomicFile::write(std::span<const std::byte> bytes) {
+  size_ += bytes.size();
+  while (pending_.size() + bytes.size() >= kChunk) {
+    auto fits = static_cast<std::ptrdiff_t>(kChunk - pending_.size());
+    pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + fits);
+    bytes = bytes.subspan(static_cast<size_t>(fits));
+    RETORT_TRY_STATUS(flush());
+  }
+  pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+  return {};
+}
+
+Status AtomicFile::flush() {
+  std::span<const std::byte> bytes = pending_;
   while (!bytes.empty()) {
     ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return system_error(path_, "write", errno);
     bytes = bytes.subspan(static_cast<size_t>(n));
-    size_ += static_cast<uint64_t>(n);
   }
+  pending_.clear();
   return {};
 }
 
@@ -57,6 +74,7 @@ Status AtomicFile::write(const std::string& text) {
 }
 
 Status AtomicFile::commit() {
+  RETORT_TRY_STATUS(flush());
   if (::fsync(fd_) != 0) return system_error(path_, "flush", errno);
   if (::close(std::exchange(fd_, -1)) != 0) return system_error(path_, "close", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "rename into place", errno);

