@@ -4,10 +4,11 @@
 // shares of the machine's read bandwidth and peak, so what is in cache may exceed 1.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
-#include <vector>
 
 #include "base/random.h"
 #include "base/thread_pool.h"
@@ -31,18 +32,24 @@ const runtime::Roof& roof() {
   return measured;
 }
 
-/// 64-byte aligned memory.
+/// Zeroed memory, in huge pages where it is large, as a model file is where the file system can.
 class Memory {
  public:
-  explicit Memory(int64_t bytes) : storage_(static_cast<size_t>(bytes) + 64) {}
-  std::byte* data() {
-    auto at = reinterpret_cast<uintptr_t>(storage_.data());
-    return storage_.data() + (64 - at % 64) % 64;
+  explicit Memory(int64_t bytes) : size_((static_cast<size_t>(bytes) + kHuge - 1) / kHuge * kHuge) {
+    data_ = static_cast<std::byte*>(std::aligned_alloc(kHuge, size_));
+    ::madvise(data_, size_, MADV_HUGEPAGE);
+    std::memset(data_, 0, size_);
   }
-  float* floats() { return reinterpret_cast<float*>(data()); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory() { std::free(data_); }
+  std::byte* data() { return data_; }
+  float* floats() { return reinterpret_cast<float*>(data_); }
 
  private:
-  std::vector<std::byte> storage_;
+  static constexpr size_t kHuge = size_t{2} << 20;
+  size_t size_;
+  std::byte* data_;
 };
 
 void fill_normal(float* values, int64_t n, uint64_t seed) {

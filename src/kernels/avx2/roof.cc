@@ -28,6 +28,7 @@ int64_t roof_int8(int64_t rounds) {
       sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
     }
   }
+#pragma GCC unroll 32  // or every round stores them
   for (__m256i& sum : sums) asm volatile("" : : "x"(sum));
   return rounds * kChains * 32 * 2;
 }
@@ -42,6 +43,7 @@ int64_t roof_fp32(int64_t rounds) {
 #pragma GCC unroll 32  // or the sums go through memory
     for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, a, b);
   }
+#pragma GCC unroll 32  // or every round stores them
   for (__m256& sum : sums) asm volatile("" : : "x"(sum));
   return rounds * kChains * 8 * 2;
 }

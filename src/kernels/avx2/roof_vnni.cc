@@ -15,6 +15,7 @@ int64_t roof_int8(int64_t rounds) {
 #pragma GCC unroll 32  // or the sums go through memory
     for (__m256i& sum : sums) sum = _mm256_dpbusd_avx_epi32(sum, a, b);
   }
+#pragma GCC unroll 32  // or every round stores them
   for (__m256i& sum : sums) asm volatile("" : : "x"(sum));
   return rounds * kChains * 32 * 2;
 }

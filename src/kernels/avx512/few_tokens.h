@@ -52,15 +52,21 @@ RETORT_INLINE __m512 float_everywhere(const std::byte* p) {
   return _mm512_set1_ps(value);
 }
 
-/// Sums of M tokens and sixteen rows, one row a lane.
+/// Sums of M tokens and sixteen rows, one row a lane. With each group a share of what comes next in memory is asked for,
+/// into the second-level cache: all at once, or into the first level, would fill the queue of outstanding lines and hold
+/// up the work that is to hide them.
 template <class T, int M>
 struct TileSums {
   using R = Record<T, M>;
+  static constexpr int kAheadBytes = kFewRows * T::kBytes * T::kGroup / (32 * T::kBlocks);  // of one group
   const std::byte* x;  // the record of the first block at hand
+  const char* ahead;
+  int64_t ahead_step;
   __m512 total[M];
   __m512i sum[M];
 
-  RETORT_INLINE explicit TileSums(const std::byte* records) : x(records) {
+  RETORT_INLINE TileSums(const std::byte* records, const char* next, int64_t step)
+      : x(records), ahead(next), ahead_step(step) {
 #pragma GCC unroll 8
     for (int t = 0; t < M; ++t) total[t] = _mm512_setzero_ps();
   }
@@ -84,6 +90,10 @@ struct TileSums {
       __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t]), d);
       total[t] = _mm512_fmadd_ps(scaled, float_everywhere(scales + 4 * t), total[t]);
     }
+    // Tied to a sum, or the compiler gathers all requests of a block at its beginning.
+#pragma GCC unroll 16
+    for (int i = 0; i < kAheadBytes; i += 64) asm volatile("prefetcht1 %1" : "+v"(total[0]) : "m"(ahead[i]));
+    ahead += ahead_step;
   }
   RETORT_INLINE void end(int group, __m512 d, __m512 m) {
     end(group, d);
@@ -100,12 +110,9 @@ void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row,
   const int64_t blocks = args.in_features / 32, row_bytes = blocks / T::kBlocks * T::kBytes;
   const auto* p = reinterpret_cast<const uint8_t*>(args.weights) + row * row_bytes;
   const auto* next = reinterpret_cast<const char*>(p) + kFewRows * row_bytes;
-  TileSums<T, M> sums(records);
+  using Sums = TileSums<T, M>;
+  Sums sums(records, prefetch ? next : reinterpret_cast<const char*>(records), prefetch ? Sums::kAheadBytes : 0);
   for (int64_t block = 0; block < blocks; block += T::kBlocks) {
-    if (prefetch) {
-      for (int i = 0; i < kFewRows * T::kBytes; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
-      next += kFewRows * T::kBytes;
-    }
     T::read(p, row_bytes, sums);
     p += T::kBytes;
     sums.x += T::kBlocks * Record<T, M>::kBytes;

@@ -24,6 +24,7 @@ int64_t roof_int8(int64_t rounds) {
 #pragma GCC unroll 32  // or the sums go through memory
     for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, a, b);
   }
+#pragma GCC unroll 32  // or every round stores them
   for (__m512i& sum : sums) asm volatile("" : : "v"(sum));
   return rounds * kChains * 64 * 2;
 }
@@ -38,6 +39,7 @@ int64_t roof_fp32(int64_t rounds) {
 #pragma GCC unroll 32  // or the sums go through memory
     for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, a, b);
   }
+#pragma GCC unroll 32  // or every round stores them
   for (__m512& sum : sums) asm volatile("" : : "v"(sum));
   return rounds * kChains * 16 * 2;
 }

@@ -16,6 +16,7 @@ int64_t roof_bf16(int64_t rounds) {
 #pragma GCC unroll 32  // or the sums go through memory
     for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
+#pragma GCC unroll 32  // or every round stores them
   for (__m512& sum : sums) asm volatile("" : : "v"(sum));
   return rounds * kChains * 32 * 2;
 }
