@@ -18,9 +18,9 @@ std::string system_message(int error) {
   return std::generic_category().message(error);
 }
 
-/// Maps the file where a huge page may begin, and asks for huge pages: where the file system keeps files in large folios
-/// (ext4 since Linux 6.16, XFS, btrfs), a cold file is then read 2 MiB at a time and decoding reads half as fast again
-/// as through 4 KiB pages. Elsewhere the request changes nothing.
+/// Maps the file where a huge page may begin, and asks for huge pages: where the file system keeps files in large
+/// folios (ext4 since Linux 6.16, XFS, btrfs), a cold file is then read 2 MiB at a time and decoding reads half as fast
+/// again as through 4 KiB pages. Elsewhere the request changes nothing.
 void* map_aligned(int fd, size_t size) {
   constexpr size_t kHugePage = size_t{2} << 20;
   if (size < kHugePage) return ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);

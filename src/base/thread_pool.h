@@ -1,6 +1,7 @@
 // ThreadPool: a fixed team of threads that run one function together, again and again, with little delay between runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -19,6 +20,10 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const { return num_threads_; }
+
+  /// Says, before a run, what `thread` will read after it: while it waits, in this run and the following ones, it
+  /// brings that into its second-level cache, as far as a share of that goes. A hint: addresses are never dereferenced.
+  void read_ahead(int thread, const std::byte* begin, int64_t bytes);
 
   /// Calls `function(thread)` once on every thread, thread = 0 .. num_threads-1, and returns when all are done.
   template <class F>

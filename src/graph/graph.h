@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "graph/read_ahead.h"
 #include "kernels/kernels.h"
 #include "tensor/arena.h"
 
@@ -27,6 +28,7 @@ class Workspace {
   base::ThreadPool& pool() { return pool_; }
   const kernels::Kernels& kernels() const { return kernels_; }
   tensor::Arena& arena() { return arena_; }
+  ReadAhead& read_ahead() { return read_ahead_; }
 
  private:
   friend class Graph;
@@ -53,6 +55,7 @@ class Workspace {
   base::ThreadPool& pool_;
   const kernels::Kernels& kernels_;
   tensor::Arena arena_;
+  ReadAhead read_ahead_;
   std::deque<Node> nodes_;
   std::vector<Node*> free_nodes_;
 };
@@ -146,7 +149,9 @@ class Graph {
  public:
   /// `training`, when not null, says what is trained, and makes the pass record; it must outlive the graph.
   explicit Graph(Workspace& workspace, const Training* training = nullptr)
-      : workspace_(workspace), training_(training) {}
+      : workspace_(workspace), training_(training) {
+    workspace.read_ahead().restart();
+  }
   ~Graph() { steps_.clear(); }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;

@@ -1,6 +1,7 @@
 #include "graph/ops/linear.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "graph/ops/linear_backward.h"
@@ -9,6 +10,8 @@
 namespace retort::graph {
 namespace {
 
+constexpr int64_t kFewTokens = 16;           // up to here memory is the limit, and reading ahead pays
+constexpr int64_t kMostReaders = 64;         // threads
 constexpr int64_t kPieceBytes = 128 * 1024;  // of weights: long enough that handing pieces out costs nothing
 
 /// x W^T + bias of weights that are stored as numbers, in the precision of training.
@@ -21,6 +24,21 @@ Var trained_product(Graph& graph, const Var& x, const LinearWeights& weights) {
       graph.kernels().add(to, weights.bias.floats(), to, y.cols());
     }
   return y;
+}
+
+/// What a thread reads that begins with tile `tile` of the row that all matrices' tiles stand in: at most `bytes`, to
+/// the end of the matrix.
+ReadAhead::Stream stream_from(std::span<const LinearWeights* const> weights, int64_t grain, int64_t tile,
+                              int64_t bytes) {
+  for (const LinearWeights* w : weights) {
+    int64_t tiles = (w->matrix.rows + grain - 1) / grain;
+    if (tile < tiles) {
+      int64_t offset = tile * grain * (w->matrix.bytes() / w->matrix.rows);
+      return {w->matrix.data + offset, std::min(bytes, w->matrix.bytes() - offset)};
+    }
+    tile -= tiles;
+  }
+  return {};
 }
 
 /// outputs[i] = x W^T + bias, for all of them.
@@ -79,9 +97,18 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
   };
   if (threads == 1 || all_rows * x.cols() * tokens < 16384) {
     for (int64_t piece = 0; piece < pieces; ++piece) compute(piece, piece + 1, 0);
-  } else {
-    graph.pool().parallel_for(pieces, 1, compute);
+    return;
   }
+  if (tokens <= kFewTokens && threads <= kMostReaders) {
+    std::array<ReadAhead::Stream, kMostReaders> streams;
+    for (int64_t thread = 0; thread < threads; ++thread)
+      streams[static_cast<size_t>(thread)] =
+          stream_from(weights, grain, tiles * (pieces * thread / threads) / pieces, all_bytes / threads);
+    auto next = graph.workspace().read_ahead().advance(std::span(streams).first(static_cast<size_t>(threads)));
+    for (size_t thread = 0; thread < next.size(); ++thread)
+      graph.pool().read_ahead(static_cast<int>(thread), next[thread].begin, next[thread].bytes);
+  }
+  graph.pool().parallel_for(pieces, 1, compute);
 }
 
 }  // namespace

@@ -52,9 +52,9 @@ RETORT_INLINE __m512 float_everywhere(const std::byte* p) {
   return _mm512_set1_ps(value);
 }
 
-/// Sums of M tokens and sixteen rows, one row a lane. With each group a share of what comes next in memory is asked for,
-/// into the second-level cache: all at once, or into the first level, would fill the queue of outstanding lines and hold
-/// up the work that is to hide them.
+/// Sums of M tokens and sixteen rows, one row a lane. With each group a share of what comes next in memory is asked
+/// for, into the second-level cache: all at once, or into the first level, would fill the queue of outstanding lines
+/// and hold up the work that is to hide them.
 template <class T, int M>
 struct TileSums {
   using R = Record<T, M>;
