@@ -14,7 +14,7 @@
 
 namespace {
 
-constexpr int64_t kBlockDepth = 256, kBlockCols = 256;  // of B, brought into panels at a time: 128 or 256 KiB, for L2
+constexpr int64_t kBlockDepth = 512, kBlockCols = 256;  // of B, brought into panels at a time: 128 or 256 KiB, for L2
 
 template <class V>
 struct MatmulScratch {
