@@ -8,13 +8,13 @@
 
 namespace retort::graph {
 
-/// A run of consecutive rows that belong to one sequence. Attention never crosses segments, but for the past that lies
-/// in their cache.
+/// A run of consecutive rows that belong to one sequence. Attention never crosses segments, but for the past: what lies
+/// in their cache or, without caches, the beginning that several sequences share, which is the batch's first segment.
 struct Segment {
   int64_t first_row = 0;
   int64_t num_rows = 0;
-  int64_t first_position = 0;  // position of first_row in its sequence; 0 without a cache
-  KvCache* cache = nullptr;    // null when training: the segment attends to itself alone
+  int64_t first_position = 0;  // of first_row in its sequence; without a cache 0, or the first segment's number of rows
+  KvCache* cache = nullptr;    // null when training
   bool kept = true;  // false: an alternative: its keys and values are overwritten by the next one's of the same cache
 };
 

@@ -40,9 +40,10 @@ struct Outcome {
   std::map<std::string, std::vector<float>> gradients;  // by tensor
 };
 
-/// Mean loss of every next token of `sequences` and the gradient of every weight.
+/// Mean loss of every next token of `sequences` and the gradient of every weight. The first `shared` tokens, the same
+/// in all of them, are computed once, and what they predict is not learned.
 Outcome train_once(const formats::GgufFile& file, const models::LanguageModel& model, const kernels::Kernels& kernels,
-                   const std::vector<std::vector<int32_t>>& sequences, graph::Training training) {
+                   const std::vector<std::vector<int32_t>>& sequences, graph::Training training, int64_t shared = 0) {
   base::ThreadPool pool(2);
   graph::Workspace workspace(pool, kernels);
   Outcome outcome;
@@ -54,12 +55,16 @@ Outcome train_once(const formats::GgufFile& file, const models::LanguageModel& m
   std::vector<int32_t> tokens, targets;
   std::vector<graph::Segment> segments;
   std::vector<int64_t> wanted;
+  if (shared > 0) {
+    segments.push_back({0, shared, 0, nullptr});
+    tokens.assign(sequences[0].begin(), sequences[0].begin() + shared);
+  }
   for (const auto& ids : sequences) {
-    auto first = static_cast<int64_t>(tokens.size()), count = static_cast<int64_t>(ids.size());
-    segments.push_back({first, count, 0, nullptr});
+    auto first = static_cast<int64_t>(tokens.size()), count = static_cast<int64_t>(ids.size()) - shared;
+    segments.push_back({first, count, shared, nullptr});
     for (int64_t i = 0; i + 1 < count; ++i) wanted.push_back(first + i);
-    tokens.insert(tokens.end(), ids.begin(), ids.end());
-    targets.insert(targets.end(), ids.begin() + 1, ids.end());
+    tokens.insert(tokens.end(), ids.begin() + shared, ids.end());
+    targets.insert(targets.end(), ids.begin() + shared + 1, ids.end());
   }
   std::vector<float> weights(targets.size(), 1.0f);
   auto count = static_cast<float>(targets.size());
@@ -139,6 +144,46 @@ TEST_P(GradientGoldenTest, SequencesInOneBatchGiveTheMeanOfEachAlone) {
       mean[i] = static_cast<float>(share * mean[i] + (1 - share) * two.gradients[tensor][i]);
     EXPECT_LE(distance(gradient, mean.data()), 1e-3) << tensor;
   }
+}
+
+TEST_P(GradientGoldenTest, ASharedBeginningGivesTheMeanOfWholeSequences) {
+  auto [name, kernels] = GetParam();
+  auto file = formats::GgufFile::open(stem(name) + ".gguf");
+  ASSERT_TRUE(file);
+  auto model = models::load_model(*file);
+  ASSERT_TRUE(model);
+  auto ids = read_json(stem(name) + ".ids.json").get<std::vector<int32_t>>();
+  std::vector<int32_t> first(ids.begin(), ids.begin() + 15), second(ids.begin(), ids.begin() + 9);
+  for (size_t i = 15; i < std::min<size_t>(20, ids.size()); ++i) second.push_back(ids[i]);
+  constexpr int64_t kShared = 9;
+  Outcome both = train_once(*file, **model, *kernels, {first, second}, {}, kShared);
+  Outcome one = train_once(*file, **model, *kernels, {first}, {}, kShared);
+  Outcome two = train_once(*file, **model, *kernels, {second}, {}, kShared);
+  auto a = static_cast<double>(first.size() - kShared - 1), b = static_cast<double>(second.size() - kShared - 1);
+  EXPECT_NEAR(both.loss, (a * one.loss + b * two.loss) / (a + b), 1e-4 * both.loss);
+  for (auto& [tensor, gradient] : both.gradients) {
+    if (tensor == "rope_freqs.weight") continue;
+    std::vector<float> mean = one.gradients[tensor];
+    for (size_t i = 0; i < mean.size(); ++i)
+      mean[i] = static_cast<float>((a * mean[i] + b * two.gradients[tensor][i]) / (a + b));
+    EXPECT_LE(distance(gradient, mean.data()), 1e-3) << tensor;
+  }
+  // Against the whole sequence in one segment, of which only what comes after the beginning is learned.
+  base::ThreadPool pool(2);
+  graph::Workspace workspace(pool, *kernels);
+  auto loss_of = [&](std::span<const graph::Segment> segments) {
+    std::vector<int64_t> wanted;
+    for (size_t row = kShared; row + 1 < first.size(); ++row) wanted.push_back(static_cast<int64_t>(row));
+    std::vector<int32_t> targets(first.begin() + kShared + 1, first.end());
+    std::vector<float> weights(targets.size(), 1.0f);
+    graph::Graph graph(workspace);
+    graph::Var hidden = (*model)->hidden(graph, {first, segments, wanted});
+    return graph::cross_entropy(graph, hidden, (*model)->head(), targets, weights, 0);
+  };
+  auto count = static_cast<int64_t>(first.size());
+  graph::Segment whole[] = {{0, count, 0, nullptr}},
+                 cut[] = {{0, kShared, 0, nullptr}, {kShared, count - kShared, kShared, nullptr}};
+  EXPECT_NEAR(loss_of(cut), loss_of(whole), 1e-5 * loss_of(whole));
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, GradientGoldenTest,

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "graph/ops/cross_entropy.h"
+#include "training/pass_batch.h"
 #include "training/report.h"
 
 namespace retort::training {
@@ -65,50 +66,35 @@ Trainer::Trainer(Student& student, base::ThreadPool& pool, const Dataset& traini
   student_.training().dropout = static_cast<float>(options_.dropout);
 }
 
-Trainer::Pass Trainer::run_pass(const Dataset& dataset, std::span<const int64_t> examples,
-                                const graph::Training* training, float gradient_scale) {
-  std::vector<int32_t> tokens, targets;
-  std::vector<float> weights;
-  std::vector<graph::Segment> segments;
-  std::vector<int64_t> wanted;
-  Pass pass;
-  for (int64_t index : examples) {
-    const Example& example = dataset.examples[static_cast<size_t>(index)];
-    pass.tokens += length_of(example);
-    // What follows the last learned token, and that token itself, need not be computed.
-    int64_t last = length_of(example) - 1;
-    while (last > 0 && example.loss_weights[static_cast<size_t>(last)] == 0) --last;
-    if (last == 0) continue;
-    auto first = static_cast<int64_t>(tokens.size());
-    segments.push_back({first, last, 0, nullptr});
-    for (int64_t i = 1; i <= last; ++i) {
-      float weight = example.loss_weights[static_cast<size_t>(i)];
-      if (weight == 0) continue;
-      wanted.push_back(first + i - 1);
-      targets.push_back(example.tokens[static_cast<size_t>(i)]);
-      weights.push_back(weight);
-    }
-    tokens.insert(tokens.end(), example.tokens.begin(), example.tokens.begin() + last);
-  }
-  if (tokens.empty()) return pass;
-  graph::Graph graph(workspace_, training);
-  graph::Var hidden = student_.model().hidden(graph, {tokens, segments, wanted});
-  pass.loss = graph::cross_entropy(graph, hidden, student_.model().head(), targets, weights, gradient_scale);
-  if (training != nullptr) graph.backward();
-  return pass;
+std::vector<const Example*> Trainer::pick(const Dataset& dataset, std::span<const int64_t> examples) {
+  std::vector<const Example*> all;
+  for (int64_t index : examples) all.push_back(&dataset.examples[static_cast<size_t>(index)]);
+  return all;
 }
 
-std::vector<std::vector<int64_t>> Trainer::passes(const Dataset& dataset, std::span<const int64_t> examples) const {
+double Trainer::run_pass(const Dataset& dataset, std::span<const int64_t> examples, const graph::Training* training,
+                         float gradient_scale) {
+  // With dropout each example sees its own beginning.
+  PassBatch pass(pick(dataset, examples), shares(training != nullptr));
+  if (pass.tokens.empty()) return 0;
+  graph::Graph graph(workspace_, training);
+  graph::Var hidden = student_.model().hidden(graph, pass.batch());
+  double loss =
+      graph::cross_entropy(graph, hidden, student_.model().head(), pass.targets, pass.weights, gradient_scale);
+  if (training != nullptr) graph.backward();
+  return loss;
+}
+
+std::vector<std::vector<int64_t>> Trainer::passes(const Dataset& dataset, std::span<const int64_t> examples,
+                                                  bool training) const {
   std::vector<std::vector<int64_t>> all;
-  int64_t tokens = 0;
   for (int64_t index : examples) {
-    int64_t length = length_of(dataset.examples[static_cast<size_t>(index)]);
-    if (all.empty() || tokens + length > options_.pass_tokens) {
-      all.emplace_back();
-      tokens = 0;
-    }
+    if (all.empty()) all.emplace_back();
     all.back().push_back(index);
-    tokens += length;
+    if (all.back().size() == 1 || count_rows(pick(dataset, all.back()), shares(training)) <= options_.pass_tokens)
+      continue;
+    all.back().pop_back();
+    all.push_back({index});
   }
   return all;
 }
@@ -117,7 +103,7 @@ double Trainer::evaluate(const Dataset& dataset) {
   std::vector<int64_t> order(dataset.examples.size());
   std::iota(order.begin(), order.end(), 0);
   double loss = 0;
-  for (const std::vector<int64_t>& pass : passes(dataset, order)) loss += run_pass(dataset, pass, nullptr, 0).loss;
+  for (const std::vector<int64_t>& pass : passes(dataset, order, false)) loss += run_pass(dataset, pass, nullptr, 0);
   return loss / weight_of(dataset, order);
 }
 
@@ -125,9 +111,9 @@ double Trainer::step(std::span<const int64_t> batch, int64_t number) {
   double weight = weight_of(data_, batch), loss = 0;
   optimizer_.clear_gradients(pool_);
   uint64_t pass_number = 0;
-  for (const std::vector<int64_t>& pass : passes(data_, batch)) {
+  for (const std::vector<int64_t>& pass : passes(data_, batch, true)) {
     student_.training().dropout_seed = options_.batch.seed + static_cast<uint64_t>(number) * 4096 + pass_number++;
-    loss += run_pass(data_, pass, &student_.training(), static_cast<float>(1 / weight)).loss;
+    loss += run_pass(data_, pass, &student_.training(), static_cast<float>(1 / weight));
   }
   return loss / weight;
 }

@@ -68,14 +68,15 @@ class Trainer {
   double evaluate(const Dataset& dataset);
 
  private:
-  struct Pass {
-    double loss = 0;
-    int64_t tokens = 0;
-  };
-  Pass run_pass(const Dataset& dataset, std::span<const int64_t> examples, const graph::Training* training,
-                float gradient_scale);
-  /// Cuts a step's examples into passes.
-  std::vector<std::vector<int64_t>> passes(const Dataset& dataset, std::span<const int64_t> examples) const;
+  static std::vector<const Example*> pick(const Dataset& dataset, std::span<const int64_t> examples);
+  /// Whether a pass computes once what its examples begin with; not with dropout, which is to differ among them.
+  bool shares(bool training) const { return !training || options_.dropout == 0; }
+  /// The sum of the examples' losses; with `training`, their gradients times `gradient_scale` are added up.
+  double run_pass(const Dataset& dataset, std::span<const int64_t> examples, const graph::Training* training,
+                  float gradient_scale);
+  /// Cuts a step's examples into passes of pass_tokens rows, a longer example alone.
+  std::vector<std::vector<int64_t>> passes(const Dataset& dataset, std::span<const int64_t> examples,
+                                           bool training) const;
   double step(std::span<const int64_t> batch, int64_t number);
   void plan_memory();
   base::Status checkpoint(const Progress& progress);

@@ -79,8 +79,38 @@ Var apply_rope(Graph& graph, const Var& x, int head_dim, const Rope& rope, const
 
 namespace {
 
-/// Where one segment's keys and values are: its cache, or the rows of k and v themselves.
-void locate_keys(const Segment& segment, const Var& k, const Var& v, int layer, kernels::AttentionArgs& args) {
+/// The keys (or values) of all segments that go on from the first one, each with the first one's before its own: one
+/// after the other, as the kernels read them. Empty when there are none.
+Var joined_rows(Graph& graph, const Var& k, std::span<const Segment> segments) {
+  int64_t rows = 0;
+  for (const Segment& segment : segments) {
+    if (segment.cache != nullptr || segment.first_position == 0) continue;
+    RETORT_CHECK(segment.first_position == segments[0].num_rows);
+    RETORT_CHECK(segments[0].first_position == 0);
+    rows += segment.first_position + segment.num_rows;
+  }
+  if (rows == 0) return {};
+  Var joined = graph.create(rows, k.cols());
+  float* to = joined.mutable_data();
+  for (const Segment& segment : segments) {
+    if (segment.first_position == 0) continue;
+    to = std::copy_n(k.row(segments[0].first_row), segment.first_position * k.cols(), to);
+    to = std::copy_n(k.row(segment.first_row), segment.num_rows * k.cols(), to);
+  }
+  return joined;
+}
+
+/// Where in them a segment's begin.
+int64_t joined_row(std::span<const Segment> segments, const Segment& segment) {
+  int64_t row = 0;
+  for (const Segment* other = segments.data(); other != &segment; ++other)
+    if (other->first_position > 0) row += other->first_position + other->num_rows;
+  return row;
+}
+
+/// Where one segment's keys and values are: its cache, or the rows from `row` on of k and v.
+void locate_keys(const Segment& segment, const Var& k, const Var& v, int64_t row, int layer,
+                 kernels::AttentionArgs& args) {
   if (segment.cache != nullptr) {
     args.type = segment.cache->type();
     args.keys = segment.cache->keys(layer);
@@ -90,8 +120,8 @@ void locate_keys(const Segment& segment, const Var& k, const Var& v, int layer, 
     return;
   }
   args.type = kernels::KvType::kF32;
-  args.keys = reinterpret_cast<const std::byte*>(k.row(segment.first_row));
-  args.values = reinterpret_cast<const std::byte*>(v.row(segment.first_row));
+  args.keys = reinterpret_cast<const std::byte*>(k.row(row));
+  args.values = reinterpret_cast<const std::byte*>(v.row(row));
   args.head_stride = args.head_dim * 4;
   args.position_stride = k.cols() * 4;
 }
@@ -118,13 +148,15 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
   RETORT_CHECK(k.cols() == shape.num_kv_heads * shape.head_dim);
   const kernels::Kernels& kernels = graph.kernels();
   Var out = graph.create(q.rows(), q.cols());
+  Var joined_k = joined_rows(graph, k, batch.segments);
+  Var joined_v = joined_k ? joined_rows(graph, v, batch.segments) : Var();
   Scratch scratch(graph, kernels.attention_scratch_bytes(shape.head_dim, shape.num_heads / shape.num_kv_heads));
 
   auto arguments = [&](const Segment& segment, int64_t block, int kv_head, int thread) {
     kernels::AttentionArgs args;
     args.query_begin = block * AttentionCut::kQueryBlock;
     args.query_end = std::min(segment.num_rows, args.query_begin + AttentionCut::kQueryBlock);
-    args.first_position = segment.cache != nullptr ? segment.first_position : 0;
+    args.first_position = segment.first_position;
     args.window = shape.window;
     args.num_heads = shape.num_heads;
     args.num_kv_heads = shape.num_kv_heads;
@@ -134,7 +166,10 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
     args.scale = shape.scale;
     args.queries = q.row(segment.first_row);
     args.query_stride = q.cols();
-    locate_keys(segment, k, v, layer, args);
+    if (segment.cache == nullptr && segment.first_position > 0)
+      locate_keys(segment, joined_k, joined_v, joined_row(batch.segments, segment), layer, args);
+    else
+      locate_keys(segment, k, v, segment.first_row, layer, args);
     args.output = out.mutable_data() + segment.first_row * out.cols();
     args.output_stride = out.cols();
     args.scratch = scratch.of(thread);

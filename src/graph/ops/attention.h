@@ -30,10 +30,11 @@ struct AttentionShape {
   int64_t window = 0;  // positions a query sees, itself included; 0: all before it
 };
 
-/// Causal attention within each segment. q is (tokens, num_heads * head_dim), k and v (tokens, num_kv_heads *
-/// head_dim), rotated already; the result has q's shape. With caches, k and v are first stored at the segment's
-/// positions of `layer`; the caches' length is advanced by whoever runs the batch, once all layers are done.
-/// Alternatives see the positions before their own, those stored by this batch's kept segments included.
+/// Causal attention within each segment and to the past before it (graph/batch.h). q is (tokens, num_heads * head_dim),
+/// k and v (tokens, num_kv_heads * head_dim), rotated already; the result has q's shape. With caches, k and v are first
+/// stored at the segment's positions of `layer`; the caches' length is advanced by whoever runs the batch, once all
+/// layers are done. Alternatives see the positions before their own, those stored by this batch's kept segments
+/// included.
 Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const AttentionShape& shape, int layer,
               const Batch& batch);
 

@@ -1,7 +1,7 @@
 #include "graph/ops/attention_backward.h"
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 
 #include "base/check.h"
 #include "graph/training.h"
@@ -14,8 +14,17 @@ constexpr int64_t kQueries = 128;  // whose scores are held at a time
 
 /// Rows of one head within matrices of all heads.
 struct HeadRows {
-  const float* data;
-  int64_t stride;
+  const float* data = nullptr;
+  int64_t stride = 0;
+  HeadRows from(int64_t row) const { return {data + row * stride, stride}; }
+};
+
+/// Keys and values of one head, and where their gradients go.
+struct Keys {
+  HeadRows k, v;
+  float *dk = nullptr, *dv = nullptr;
+  int64_t stride = 0;  // of the gradients
+  Keys from(int64_t row) const { return {k.from(row), v.from(row), dk + row * stride, dv + row * stride, stride}; }
 };
 
 /// One thread's memory: scores and their gradients for a block of queries, and what products need.
@@ -32,26 +41,36 @@ class HeadBackward {
                const Memory& memory)
       : kernels_(kernels), precision_(precision), shape_(shape), memory_(memory) {}
 
-  /// Writes dq, dk and dv (rows of `head_dim`, with the given strides) of one head of one segment of n rows.
-  void run(int64_t n, HeadRows q, HeadRows k, HeadRows v, HeadRows dout, float* dq, int64_t dq_stride, float* dk,
-           float* dv, int64_t dkv_stride) {
+  /// Writes dq and adds to dk and dv for one head of one segment of n rows: `own` are its keys and values, `past` those
+  /// of the `before` rows that come before it.
+  void run(int64_t n, HeadRows q, HeadRows dout, float* dq, int64_t dq_stride, const Keys& own, int64_t before,
+           const Keys& past) {
     int64_t dim = shape_.head_dim;
-    for (int64_t i = 0; i < n; ++i) {
-      std::memset(dk + i * dkv_stride, 0, static_cast<size_t>(dim) * 4);
-      std::memset(dv + i * dkv_stride, 0, static_cast<size_t>(dim) * 4);
-    }
     for (int64_t begin = 0; begin < n; begin += kQueries) {
-      int64_t rows = std::min(n, begin + kQueries) - begin;
-      int64_t first = shape_.window > 0 ? std::max<int64_t>(0, begin - shape_.window + 1) : 0;
-      int64_t keys = begin + rows - first;
-      auto from = [&](const HeadRows& all, int64_t row) { return HeadRows{all.data + row * all.stride, all.stride}; };
-      HeadRows queries = from(q, begin), douts = from(dout, begin);
-      HeadRows scores{memory_.scores, keys}, dscores{memory_.dscores, keys};
-      multiply(queries, rows, dim, false, from(k, first), true, keys, memory_.scores, keys, false);
-      multiply(douts, rows, dim, false, from(v, first), true, keys, memory_.dscores, keys, false);
+      int64_t rows = std::min(n, begin + kQueries) - begin, last = before + begin + rows;
+      int64_t first = shape_.window > 0 ? std::max<int64_t>(0, before + begin - shape_.window + 1) : 0;
+      int64_t keys = last - first;
+      HeadRows queries = q.from(begin), douts = dout.from(begin);
+      // The positions [first, last) that these queries see are rows of the past, then of their own segment.
+      struct Part {
+        Keys keys;
+        int64_t count, at;
+      };
+      Part parts[2];
+      int num_parts = 0;
+      if (first < before) parts[num_parts++] = {past.from(first), before - first, 0};
+      int64_t own_first = std::max<int64_t>(0, first - before);
+      parts[num_parts++] = {own.from(own_first), last - before - own_first, before + own_first - first};
+
+      auto scores = [&](const Part& part) { return HeadRows{memory_.scores + part.at, keys}; };
+      auto dscores = [&](const Part& part) { return HeadRows{memory_.dscores + part.at, keys}; };
+      for (const Part& part : std::span(parts, static_cast<size_t>(num_parts))) {
+        multiply(queries, rows, dim, false, part.keys.k, true, part.count, memory_.scores + part.at, keys, false);
+        multiply(douts, rows, dim, false, part.keys.v, true, part.count, memory_.dscores + part.at, keys, false);
+      }
       for (int64_t i = 0; i < rows; ++i) {
-        // Of the keys [first, first + keys), query begin + i sees [low, high), counted from first.
-        int64_t high = begin + i + 1 - first;
+        // Of the keys [first, last), query begin + i sees [low, high), counted from first.
+        int64_t high = before + begin + i + 1 - first;
         int64_t low = shape_.window > 0 ? std::max<int64_t>(0, high - shape_.window) : 0;
         float *p = memory_.scores + i * keys, *d = memory_.dscores + i * keys;
         kernels_.softmax(p + low, shape_.scale, p + low, high - low);
@@ -61,9 +80,14 @@ class HeadBackward {
           std::fill(row + high, row + keys, 0.0f);
         }
       }
-      multiply(scores, keys, rows, true, douts, false, dim, dv + first * dkv_stride, dkv_stride, true);
-      multiply(dscores, keys, rows, true, queries, false, dim, dk + first * dkv_stride, dkv_stride, true);
-      multiply(dscores, rows, keys, false, from(k, first), false, dim, dq + begin * dq_stride, dq_stride, false);
+      bool again = false;
+      for (const Part& part : std::span(parts, static_cast<size_t>(num_parts))) {
+        multiply(scores(part), part.count, rows, true, douts, false, dim, part.keys.dv, part.keys.stride, true);
+        multiply(dscores(part), part.count, rows, true, queries, false, dim, part.keys.dk, part.keys.stride, true);
+        multiply(dscores(part), rows, part.count, false, part.keys.k, false, dim, dq + begin * dq_stride, dq_stride,
+                 again);
+        again = true;
+      }
     }
   }
 
@@ -123,24 +147,45 @@ void attention_backward(Graph& graph, const Var& q, const Var& k, const Var& v, 
   RETORT_CHECK(!to_q.accumulate);  // rotated queries are read by attention alone
   Var dk_heads = graph.create(q.rows(), q.cols()), dv_heads = graph.create(q.rows(), q.cols());
   int64_t longest = 0, dim = shape.head_dim, group = shape.num_heads / shape.num_kv_heads;
-  for (const Segment& segment : segments) longest = std::max(longest, segment.num_rows);
+  bool shared = false;  // a beginning that several segments add gradients to
+  for (const Segment& segment : segments) {
+    longest = std::max(longest, segment.first_position + segment.num_rows);
+    shared |= segment.first_position > 0;
+  }
 
   int64_t scores_bytes = kQueries * (longest + 16) * 4, packed_bytes = kQueries * (longest + 32 + dim) * 2 + 64;
   Scratch scratch(graph, 2 * scores_bytes + packed_bytes + 128 + kernels.matmul_scratch_bytes);
-  int64_t units = static_cast<int64_t>(segments.size()) * shape.num_heads;
+  // A unit is one head of one segment, or of all of them, one after the other, where they meet.
+  int64_t units = (shared ? 1 : static_cast<int64_t>(segments.size())) * shape.num_heads;
   auto compute = [&](int64_t begin, int64_t end, int thread) {
     std::byte* memory = scratch.of(thread);
     auto aligned = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
     Memory parts{reinterpret_cast<float*>(memory), reinterpret_cast<float*>(memory + aligned(scores_bytes)),
                  memory + 2 * aligned(scores_bytes), memory + 2 * aligned(scores_bytes) + aligned(packed_bytes)};
     HeadBackward backward(kernels, graph.training()->precision, shape, parts);
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const Segment& segment = segments[static_cast<size_t>(unit / shape.num_heads)];
-      int64_t head = unit % shape.num_heads, row = segment.first_row;
+    auto keys_of = [&](int64_t head, int64_t row) {
       int64_t at = head * dim, kv_at = head / group * dim, out_at = row * q.cols() + at;
-      backward.run(segment.num_rows, {q.row(row) + at, q.cols()}, {k.row(row) + kv_at, k.cols()},
-                   {v.row(row) + kv_at, v.cols()}, {dout.data() + out_at, q.cols()}, to_q.data + out_at, q.cols(),
-                   dk_heads.mutable_data() + out_at, dv_heads.mutable_data() + out_at, q.cols());
+      return Keys{{k.row(row) + kv_at, k.cols()},
+                  {v.row(row) + kv_at, v.cols()},
+                  dk_heads.mutable_data() + out_at,
+                  dv_heads.mutable_data() + out_at,
+                  q.cols()};
+    };
+    auto run = [&](int64_t head, const Segment& segment) {
+      int64_t row = segment.first_row, out_at = row * q.cols() + head * dim;
+      Keys own = keys_of(head, row);
+      for (int64_t i = 0; i < segment.num_rows; ++i) {
+        std::fill_n(own.dk + i * own.stride, dim, 0.0f);
+        std::fill_n(own.dv + i * own.stride, dim, 0.0f);
+      }
+      backward.run(segment.num_rows, {q.data() + out_at, q.cols()}, {dout.data() + out_at, q.cols()},
+                   to_q.data + out_at, q.cols(), own, segment.first_position, keys_of(head, segments[0].first_row));
+    };
+    for (int64_t unit = begin; unit < end; ++unit) {
+      if (shared)
+        for (const Segment& segment : segments) run(unit, segment);
+      else
+        run(unit % shape.num_heads, segments[static_cast<size_t>(unit / shape.num_heads)]);
     }
   };
   if (longest * longest * dim * units < 32768)

@@ -179,6 +179,17 @@ TEST_P(GradientTest, Attention) {
     });
 }
 
+TEST_P(GradientTest, AttentionToASharedBeginning) {
+  Weight q(13, 32, random_), k(13, 16, random_), v(13, 16, random_);
+  std::vector<int32_t> tokens(13);
+  graph::Segment segments[] = {{0, 5, 0, nullptr}, {5, 2, 5, nullptr}, {7, 6, 5, nullptr}};
+  for (int64_t window : {0, 3, 7})
+    expect_right({&q, &k, &v}, [&](Graph& g) {
+      return graph::attention(g, leaf(g, q), leaf(g, k), leaf(g, v), {4, 2, 8, 0.4f, window}, 0,
+                              {tokens, segments, {}});
+    });
+}
+
 TEST_P(GradientTest, LongAttentionIsTheSameInBlocksOfQueries) {
   // 150 queries are more than one block: checked on the weights that all of them share.
   Weight x(150, 6, random_), w(16, 6, random_, 0.5);
