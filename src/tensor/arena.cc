@@ -27,6 +27,7 @@ void Arena::add_region(int64_t bytes) {
   void* memory =
       ::mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   RETORT_CHECK(memory != MAP_FAILED);
+  ::madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);  // where there are none, nothing changes
   Range region{static_cast<std::byte*>(memory), bytes};
   regions_.push_back(region);
   mapped_bytes_ += bytes;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/huge_vector.h"
 #include "base/thread_pool.h"
 
 namespace retort::training {
@@ -59,7 +60,7 @@ class AdamW {
 
   std::vector<OptimizerParameter> parameters_;
   AdamWOptions options_;
-  std::vector<std::vector<float>> first_, second_;
+  std::vector<base::HugeVector<float>> first_, second_;
   struct Piece {
     size_t parameter;
     size_t begin, end;

@@ -28,7 +28,7 @@ std::string_view part_of(std::string_view target) {
   return target.substr(target.rfind('.') + 1);
 }
 
-tensor::Tensor tensor_of(const std::vector<float>& values, int64_t rows, int64_t cols) {
+tensor::Tensor tensor_of(std::span<const float> values, int64_t rows, int64_t cols) {
   return {tensor::DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data())};
 }
 
@@ -75,8 +75,8 @@ base::Result<std::unique_ptr<Student>> Student::lora(const formats::GgufFile& fi
                     student->add_parameter(target + ".lora_b", declaration.rows, rank)};
     Parameter &a = *student->parameters_[factors.a], &b = *student->parameters_[factors.b];
     if (given != nullptr) {
-      a.value = given->a;
-      b.value = given->b;
+      a.value.assign(given->a.begin(), given->a.end());
+      b.value.assign(given->b.begin(), given->b.end());
     } else {
       auto limit = 1 / std::sqrt(static_cast<double>(declaration.cols));
       for (float& v : a.value) v = static_cast<float>((2 * random.uniform() - 1) * limit);
@@ -147,7 +147,8 @@ formats::Adapter Student::adapter() const {
   adapter.alpha = static_cast<float>(alpha_);
   for (const Factors& factors : factors_) {
     const Parameter &a = *parameters_[factors.a], &b = *parameters_[factors.b];
-    adapter.factors.push_back({factors.target, a.cols, b.rows, a.rows, a.value, b.value});
+    adapter.factors.push_back(
+        {factors.target, a.cols, b.rows, a.rows, {a.value.begin(), a.value.end()}, {b.value.begin(), b.value.end()}});
   }
   return adapter;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/huge_vector.h"
 #include "base/result.h"
 #include "formats/adapter.h"
 #include "formats/gguf.h"
@@ -63,8 +64,8 @@ class Student {
     std::string name;
     int64_t rows = 0, cols = 0;
     bool decays = true;
-    std::vector<float> value, gradient;
-    std::vector<uint16_t> bfloat16;  // rounded copy, or empty
+    base::HugeVector<float> value, gradient;
+    base::HugeVector<uint16_t> bfloat16;  // rounded copy, or empty
   };
   struct Factors {
     std::string target;

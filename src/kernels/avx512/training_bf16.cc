@@ -17,6 +17,11 @@ struct BfloatSteps {
   static Steps interleave(Floats even, Floats odd) {
     return _mm512_or_si512(widened(even), _mm512_slli_epi32(widened(odd), 16));
   }
+  static Steps interleave_stored(const std::byte* even, const std::byte* odd) {
+    __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(even)));
+    __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd)));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+  }
   static void store(Steps steps, uint32_t* p) { _mm512_storeu_si512(p, steps); }
   static Floats multiply_add(Floats sum, Steps a, Steps b) {
     return Floats(_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));

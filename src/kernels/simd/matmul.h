@@ -3,8 +3,8 @@
 // 4-byte lane of an instruction takes: one float, or a pair of bf16. The including file defines, before this:
 //   stored_floats(dtype, row, out, n): dequantizes n elements;
 //   and for each precision a struct E with kPair (elements in a step), Steps (a vector of them), load, broadcast,
-//   interleave(V even, V odd), store, multiply_add, convert (a row of floats into steps) and transpose (kLanes x kLanes
-//   steps).
+//   interleave(V even, V odd), store, multiply_add, convert (a row of floats into steps), transpose (kLanes x kLanes
+//   steps), and for pairs interleave_stored(stored bf16 even, odd).
 #pragma once
 
 #include <cstdint>
@@ -102,6 +102,15 @@ void pack_rows(const retort::kernels::MatmulArgs& args, int64_t depth, int64_t c
   int64_t steps = (count + E::kPair - 1) / E::kPair;
   for (int64_t s = 0; s < steps; ++s) {
     int64_t k = depth + s * E::kPair;
+    if constexpr (E::kPair == 2) {
+      if (args.b_dtype == retort::tensor::DType::kBF16 && k + 1 < depth + count && cols % V::kLanes == 0) {
+        const std::byte* stored = args.b + k * args.b_row_bytes + 2 * col;
+        for (int64_t j = 0; j < cols; j += V::kLanes)
+          E::store(E::interleave_stored(stored + 2 * j, stored + args.b_row_bytes + 2 * j),
+                   scratch.panels + (j / (2 * V::kLanes) * steps + s) * 2 * V::kLanes + j % (2 * V::kLanes));
+        continue;
+      }
+    }
     const float* even = row_floats(args, k, col, col + cols, scratch.floats);
     bool paired = E::kPair == 2 && k + 1 < depth + count;
     const float* odd = paired ? row_floats(args, k + 1, col, col + cols, scratch.floats + kBlockCols) : even;
@@ -126,6 +135,10 @@ void pack_columns(const retort::kernels::MatmulArgs& args, int64_t depth, int64_
     const uint32_t* rows[L];
     for (int lane = 0; lane < L; ++lane) {
       int64_t c = j + lane < cols ? j + lane : cols - 1;
+      if (E::kPair == 2 && args.b_dtype == retort::tensor::DType::kBF16 && count % 2 == 0) {
+        rows[lane] = reinterpret_cast<const uint32_t*>(args.b + (col + c) * args.b_row_bytes + 2 * depth);
+        continue;
+      }
       const float* floats = row_floats(args, col + c, depth, depth + count, scratch.floats + lane * kBlockDepth);
       if constexpr (E::kPair == 1) {
         rows[lane] = reinterpret_cast<const uint32_t*>(floats);
