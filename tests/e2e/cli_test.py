@@ -347,16 +347,18 @@ class CommandLine(unittest.TestCase):
         os.write(terminal, b"/stats\n")
         wait_for("context")
         wait_for("> ")
-        os.write(terminal, b"\x04")
-        deadline = time.time() + 20
+        deadline, asked = time.time() + 20, 0
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
-            if time.time() > deadline:
-                os.kill(child, signal.SIGKILL)
-            elif select.select([terminal], [], [], 0.05)[0]:
-                try:
+            try:
+                if time.time() > deadline:
+                    os.kill(child, signal.SIGKILL)
+                elif time.time() > asked + 1:  # again: what is typed while the terminal changes its mode may be lost
+                    os.write(terminal, b"\x04")
+                    asked = time.time()
+                elif select.select([terminal], [], [], 0.05)[0]:
                     seen += os.read(terminal, 4096).decode("utf-8", "replace")
-                except OSError:
-                    pass
+            except OSError:  # the other end is closed
+                time.sleep(0.05)
         status = ended[1]
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
         self.assertIn("Hi", (self.path / "chat_history").read_text())
