@@ -61,12 +61,15 @@ base::Result<Json> parse(std::string_view text) {
   if (too_deep(text)) return base::fail("JSON nested deeper than 100 levels");
   try {
     return Json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    std::string what = error.what();  // "[json.exception.parse_error.101] parse error at line 1, column 7: ..."
+  } catch (const nlohmann::json::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 7: ...", and, for a number that no double holds,
+    // "[json.exception.out_of_range.406] number overflow parsing ...".
+    std::string what = error.what();
     size_t column = what.find("column ");
     size_t end = column == std::string::npos ? column : what.find(": ", column);
     std::string where = end == std::string::npos ? "" : " at " + what.substr(column, end - column);
-    std::string why = text::repair_utf8(end == std::string::npos ? what : what.substr(end + 2));
+    size_t begin = end == std::string::npos ? what.find("] ") : end;
+    std::string why = text::repair_utf8(begin == std::string::npos ? what : what.substr(begin + 2));
     constexpr size_t kLongest = 160;
     if (why.size() > kLongest) why = text::repair_utf8(why.substr(0, kLongest)) + "...";
     return base::fail(fmt::format("not valid JSON{}: {}", where, why));

@@ -118,6 +118,12 @@ TEST_F(RowsTest, ReportsEveryBadRow) {
             "  and 2 more");
 }
 
+TEST_F(RowsTest, RefusesANumberThatIsTooLarge) {
+  EXPECT_EQ(error("a.jsonl", "{\"text\": \"t\", \"label\": 1e999}\n"),
+            "a.jsonl: 1 of 1 rows cannot be used:\n"
+            "  a.jsonl:1: not valid JSON: number overflow parsing '1e999'");
+}
+
 TEST_F(RowsTest, RefusesDeepJson) {
   auto row = [](size_t depth) {
     return R"({"text": "[[\"[", "fields": {"x": )" + std::string(depth, '[') + std::string(depth, ']') + "}}";
