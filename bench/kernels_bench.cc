@@ -4,12 +4,11 @@
 // shares of the machine's read bandwidth and peak, so what is in cache may exceed 1.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
+#include "base/huge_pages.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
@@ -32,24 +31,15 @@ const runtime::Roof& roof() {
   return measured;
 }
 
-/// Zeroed memory, in huge pages where it is large, as a model file is where the file system can.
+/// Zeroed memory, 64-byte aligned, in huge pages where it is large, as a model file is where the file system can.
 class Memory {
  public:
-  explicit Memory(int64_t bytes) : size_((static_cast<size_t>(bytes) + kHuge - 1) / kHuge * kHuge) {
-    data_ = static_cast<std::byte*>(std::aligned_alloc(kHuge, size_));
-    ::madvise(data_, size_, MADV_HUGEPAGE);
-    std::memset(data_, 0, size_);
-  }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-  ~Memory() { std::free(data_); }
-  std::byte* data() { return data_; }
-  float* floats() { return reinterpret_cast<float*>(data_); }
+  explicit Memory(int64_t bytes) : storage_(static_cast<size_t>(bytes)) {}
+  std::byte* data() { return storage_.data(); }
+  float* floats() { return reinterpret_cast<float*>(data()); }
 
  private:
-  static constexpr size_t kHuge = size_t{2} << 20;
-  size_t size_;
-  std::byte* data_;
+  base::HugeVector<std::byte> storage_;
 };
 
 void fill_normal(float* values, int64_t n, uint64_t seed) {

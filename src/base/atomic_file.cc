@@ -10,11 +10,14 @@
 #include <system_error>
 #include <utility>
 
+#include "base/huge_pages.h"
+
 namespace retort::base {
 namespace {
 
-// Whole huge pages: file systems with large folios then keep the file in the cache as such, and MappedFile finds them.
-constexpr size_t kChunk = size_t{2} << 20;
+// Bytes written at a time: file systems with large folios then keep the file in the cache in huge pages, and MappedFile
+// finds them.
+constexpr size_t kChunk = kHugePage;
 
 tl::unexpected<Error> system_error(const std::string& path, const char* action, int error) {
   return fail(fmt::format("{}: cannot {}: {}", path, action, std::generic_category().message(error)));

@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/huge_pages.h"
+
 namespace retort::base {
 namespace {
 
@@ -22,7 +24,6 @@ std::string system_message(int error) {
 /// folios (ext4 since Linux 6.16, XFS, btrfs), a cold file is then read 2 MiB at a time and decoding reads half as fast
 /// again as through 4 KiB pages. Elsewhere the request changes nothing.
 void* map_aligned(int fd, size_t size) {
-  constexpr size_t kHugePage = size_t{2} << 20;
   if (size < kHugePage) return ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   void* reserved = ::mmap(nullptr, size + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) return ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);

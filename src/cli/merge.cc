@@ -113,8 +113,7 @@ void add_merge(CLI::App& app, int& exit_code) {
   command->footer(
       "An adapter is refused when it was trained on another model.\n"
       "What is quantized is rounded anew, and a type of few bits can lose what was learned: merged into its own Q4_1, "
-      "a "
-      "SmolLM2-135M that had been tuned to 82% accuracy fell to 16%; in Q8_0 it kept 82%.\n"
+      "a SmolLM2-135M that had been tuned to 82% accuracy fell to 16%; in Q8_0 it kept 82%.\n"
       "Examples:\n"
       "  retort merge smollm2-135m --adapter out/adapter.gguf --output tuned.gguf --type Q8_0\n"
       "  retort merge model.gguf --adapter a.gguf --adapter peft-folder --scale 0.5 --output both.gguf --json");

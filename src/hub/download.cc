@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/huge_pages.h"
+
 namespace retort::hub {
 namespace {
 
@@ -49,7 +51,7 @@ struct Transfer {
       problem = fmt::format("{}: cannot write", partial);
       return false;
     }
-    std::setvbuf(file.get(), nullptr, _IOFBF, size_t{2} << 20);  // whole huge pages: see base/atomic_file.h
+    std::setvbuf(file.get(), nullptr, _IOFBF, base::kHugePage);  // see base/atomic_file.cc
     std::ofstream(partial + ".tag", std::ios::trunc) << tag;
     if (options.expected_bytes > 0 && total > 0 && total != options.expected_bytes) {
       problem = fmt::format("the server offers {} bytes, expected {}: not the file that is wanted", total,

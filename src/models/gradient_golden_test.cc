@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -86,27 +87,56 @@ double distance(const std::vector<float>& a, const float* b) {
   return std::isnan(relative) ? HUGE_VAL : relative;
 }
 
-class GradientGoldenTest : public testing::TestWithParam<std::tuple<std::string, const kernels::Kernels*>> {};
+class GradientGoldenTest : public testing::TestWithParam<std::tuple<std::string, const kernels::Kernels*>> {
+ protected:
+  void SetUp() override {
+    auto [name, kernels] = GetParam();
+    kernels_ = kernels;
+    stem_ = stem(name);
+    auto file = formats::GgufFile::open(stem_ + ".gguf");
+    ASSERT_TRUE(file) << file.error().message;
+    file_ = std::make_unique<formats::GgufFile>(std::move(*file));
+    auto model = models::load_model(*file_);
+    ASSERT_TRUE(model) << model.error().message;
+    model_ = std::move(*model);
+    ids_ = read_json(stem_ + ".ids.json").get<std::vector<int32_t>>();
+  }
+  Outcome train(const std::vector<std::vector<int32_t>>& sequences, const graph::Training& training = {},
+                int64_t shared = 0) const {
+    return train_once(*file_, *model_, *kernels_, sequences, training, shared);
+  }
+  /// Whether `both` is the mean of `one`, which counts `share`, and `two`.
+  static void expect_mean(const Outcome& both, const Outcome& one, const Outcome& two, double share) {
+    EXPECT_NEAR(both.loss, share * one.loss + (1 - share) * two.loss, 1e-4 * both.loss);
+    for (const auto& [tensor, gradient] : both.gradients) {
+      if (tensor == "rope_freqs.weight") continue;
+      std::vector<float> mean = one.gradients.at(tensor);
+      for (size_t i = 0; i < mean.size(); ++i)
+        mean[i] = static_cast<float>(share * mean[i] + (1 - share) * two.gradients.at(tensor)[i]);
+      EXPECT_LE(distance(gradient, mean.data()), 1e-3) << tensor;
+    }
+  }
+
+  const kernels::Kernels* kernels_ = nullptr;
+  std::string stem_;
+  std::unique_ptr<formats::GgufFile> file_;
+  std::unique_ptr<models::LanguageModel> model_;
+  std::vector<int32_t> ids_;
+};
 
 }  // namespace
 
 TEST_P(GradientGoldenTest, LossAndGradientsMatchPyTorch) {
-  auto [name, kernels] = GetParam();
-  auto file = formats::GgufFile::open(stem(name) + ".gguf");
-  ASSERT_TRUE(file) << file.error().message;
-  auto model = models::load_model(*file);
-  ASSERT_TRUE(model) << model.error().message;
-  auto ids = read_json(stem(name) + ".ids.json").get<std::vector<int32_t>>();
-  double loss = read_json(stem(name) + ".loss.json").get<double>();
-  std::ifstream in(stem(name) + ".gradients.f32", std::ios::binary);
+  double loss = read_json(stem_ + ".loss.json").get<double>();
+  std::ifstream in(stem_ + ".gradients.f32", std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   const auto* expected = reinterpret_cast<const float*>(bytes.data());
 
   auto check = [&](const graph::Training& training, double limit) {
-    Outcome outcome = train_once(*file, **model, *kernels, {ids}, training);
+    Outcome outcome = train({ids_}, training);
     EXPECT_LE(std::fabs(outcome.loss - loss) / loss, limit);
     size_t at = 0;
-    for (const formats::GgufTensor& tensor : file->tensors()) {
+    for (const formats::GgufTensor& tensor : file_->tensors()) {
       if (tensor.name == "rope_freqs.weight") continue;  // not trained
       const std::vector<float>& gradient = outcome.gradients[std::string(tensor.name)];
       ASSERT_LE((at + gradient.size()) * 4, bytes.size());
@@ -125,60 +155,29 @@ TEST_P(GradientGoldenTest, LossAndGradientsMatchPyTorch) {
 }
 
 TEST_P(GradientGoldenTest, SequencesInOneBatchGiveTheMeanOfEachAlone) {
-  auto [name, kernels] = GetParam();
-  auto file = formats::GgufFile::open(stem(name) + ".gguf");
-  ASSERT_TRUE(file);
-  auto model = models::load_model(*file);
-  ASSERT_TRUE(model);
-  auto ids = read_json(stem(name) + ".ids.json").get<std::vector<int32_t>>();
-  std::vector<int32_t> first(ids.begin(), ids.begin() + 11), second(ids.begin() + 11, ids.end());
-  Outcome both = train_once(*file, **model, *kernels, {first, second}, {});
-  Outcome one = train_once(*file, **model, *kernels, {first}, {});
-  Outcome two = train_once(*file, **model, *kernels, {second}, {});
-  auto share = static_cast<double>(first.size() - 1) / static_cast<double>(ids.size() - 2);
-  EXPECT_NEAR(both.loss, share * one.loss + (1 - share) * two.loss, 1e-4 * both.loss);
-  for (auto& [tensor, gradient] : both.gradients) {
-    if (tensor == "rope_freqs.weight") continue;
-    std::vector<float> mean = one.gradients[tensor];
-    for (size_t i = 0; i < mean.size(); ++i)
-      mean[i] = static_cast<float>(share * mean[i] + (1 - share) * two.gradients[tensor][i]);
-    EXPECT_LE(distance(gradient, mean.data()), 1e-3) << tensor;
-  }
+  std::vector<int32_t> first(ids_.begin(), ids_.begin() + 11), second(ids_.begin() + 11, ids_.end());
+  auto share = static_cast<double>(first.size() - 1) / static_cast<double>(ids_.size() - 2);
+  expect_mean(train({first, second}), train({first}), train({second}), share);
 }
 
 TEST_P(GradientGoldenTest, ASharedBeginningGivesTheMeanOfWholeSequences) {
-  auto [name, kernels] = GetParam();
-  auto file = formats::GgufFile::open(stem(name) + ".gguf");
-  ASSERT_TRUE(file);
-  auto model = models::load_model(*file);
-  ASSERT_TRUE(model);
-  auto ids = read_json(stem(name) + ".ids.json").get<std::vector<int32_t>>();
-  std::vector<int32_t> first(ids.begin(), ids.begin() + 15), second(ids.begin(), ids.begin() + 9);
-  for (size_t i = 15; i < std::min<size_t>(20, ids.size()); ++i) second.push_back(ids[i]);
+  std::vector<int32_t> first(ids_.begin(), ids_.begin() + 15), second(ids_.begin(), ids_.begin() + 9);
+  for (size_t i = 15; i < std::min<size_t>(20, ids_.size()); ++i) second.push_back(ids_[i]);
   constexpr int64_t kShared = 9;
-  Outcome both = train_once(*file, **model, *kernels, {first, second}, {}, kShared);
-  Outcome one = train_once(*file, **model, *kernels, {first}, {}, kShared);
-  Outcome two = train_once(*file, **model, *kernels, {second}, {}, kShared);
   auto a = static_cast<double>(first.size() - kShared - 1), b = static_cast<double>(second.size() - kShared - 1);
-  EXPECT_NEAR(both.loss, (a * one.loss + b * two.loss) / (a + b), 1e-4 * both.loss);
-  for (auto& [tensor, gradient] : both.gradients) {
-    if (tensor == "rope_freqs.weight") continue;
-    std::vector<float> mean = one.gradients[tensor];
-    for (size_t i = 0; i < mean.size(); ++i)
-      mean[i] = static_cast<float>((a * mean[i] + b * two.gradients[tensor][i]) / (a + b));
-    EXPECT_LE(distance(gradient, mean.data()), 1e-3) << tensor;
-  }
+  expect_mean(train({first, second}, {}, kShared), train({first}, {}, kShared), train({second}, {}, kShared),
+              a / (a + b));
   // Against the whole sequence in one segment, of which only what comes after the beginning is learned.
   base::ThreadPool pool(2);
-  graph::Workspace workspace(pool, *kernels);
+  graph::Workspace workspace(pool, *kernels_);
   auto loss_of = [&](std::span<const graph::Segment> segments) {
     std::vector<int64_t> wanted;
     for (size_t row = kShared; row + 1 < first.size(); ++row) wanted.push_back(static_cast<int64_t>(row));
     std::vector<int32_t> targets(first.begin() + kShared + 1, first.end());
     std::vector<float> weights(targets.size(), 1.0f);
     graph::Graph graph(workspace);
-    graph::Var hidden = (*model)->hidden(graph, {first, segments, wanted});
-    return graph::cross_entropy(graph, hidden, (*model)->head(), targets, weights, 0);
+    graph::Var hidden = model_->hidden(graph, {first, segments, wanted});
+    return graph::cross_entropy(graph, hidden, model_->head(), targets, weights, 0);
   };
   auto count = static_cast<int64_t>(first.size());
   graph::Segment whole[] = {{0, count, 0, nullptr}},

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/huge_vector.h"
+#include "base/huge_pages.h"
 #include "base/thread_pool.h"
 
 namespace retort::training {

@@ -23,7 +23,7 @@ int64_t shared_length(std::span<const Example* const> examples) {
     if (length == 0) continue;
     ++users;
     auto learned =
-        std::find_if(example->loss_weights.begin(), example->loss_weights.end(), [](float w) { return w != 0; });
+        std::find_if(example->loss_weights.begin() + 1, example->loss_weights.end(), [](float w) { return w != 0; });
     int64_t own = learned - example->loss_weights.begin() - 1;
     if (first == nullptr) {
       first = example;

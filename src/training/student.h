@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/huge_vector.h"
+#include "base/huge_pages.h"
 #include "base/result.h"
 #include "formats/adapter.h"
 #include "formats/gguf.h"

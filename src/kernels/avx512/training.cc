@@ -10,6 +10,6 @@
 namespace retort::kernels::avx512 {
 
 extern const TrainingKernels kTraining;
-const TrainingKernels kTraining = fp32_training_table();
+const TrainingKernels kTraining = training_table();
 
 }  // namespace retort::kernels::avx512

@@ -44,9 +44,7 @@ struct BfloatSteps {
 
 }  // namespace
 
-#include "kernels/simd/backward.h"
-#include "kernels/simd/float_steps.h"
-#include "kernels/simd/matmul.h"
+#include "kernels/simd/training_table.h"
 
 namespace retort::kernels::avx512 {
 namespace {
@@ -71,18 +69,13 @@ int64_t pack_units(const MatmulArgs& args) {
 }  // namespace
 
 extern const TrainingKernels kBfloatTraining;
-const TrainingKernels kBfloatTraining = {
-    .matmul = matmul,
-    .matmul_scratch_bytes = sizeof(MatmulScratch<Floats>),
-    .matmul_packed_bytes = packed_bytes,
-    .matmul_pack = pack_left<Floats, BfloatSteps>,
-    .matmul_pack_units = pack_units,
-    .rms_norm_backward = simd_rms_norm_backward<Floats>,
-    .gated_backward = simd_gated_backward<Floats>,
-    .softmax = simd_softmax<Floats>,
-    .softmax_backward = simd_softmax_backward<Floats>,
-    .log_sum_exp = simd_log_sum_exp<Floats>,
-    .exp_scaled = simd_exp_scaled<Floats>,
-};
+constinit const TrainingKernels kBfloatTraining = [] {
+  TrainingKernels table = training_table();
+  table.matmul = matmul;
+  table.matmul_packed_bytes = packed_bytes;
+  table.matmul_pack = pack_left<Floats, BfloatSteps>;
+  table.matmul_pack_units = pack_units;
+  return table;
+}();
 
 }  // namespace retort::kernels::avx512

@@ -19,9 +19,7 @@ inline void transpose_steps(const uint32_t* const* rows, uint32_t* out, int64_t 
 
 }  // namespace
 
-#include "kernels/simd/backward.h"
-#include "kernels/simd/float_steps.h"
-#include "kernels/simd/matmul.h"
+#include "kernels/simd/training_table.h"
 
 namespace retort::kernels::neon {
 namespace {
@@ -30,29 +28,9 @@ struct TallSteps : FloatSteps {
   static constexpr int kTileRows = 12;  // by two vectors: 24 of the 32 registers hold sums
 };
 
-int64_t packed_bytes(const MatmulArgs&) {
-  return 0;
-}
-void pack(const MatmulArgs&, std::byte*, int64_t, int64_t) {}
-int64_t pack_units(const MatmulArgs&) {
-  return 0;
-}
-
 }  // namespace
 
 extern const TrainingKernels kTraining;
-const TrainingKernels kTraining = {
-    .matmul = simd_matmul<Floats, TallSteps>,
-    .matmul_scratch_bytes = sizeof(MatmulScratch<Floats>),
-    .matmul_packed_bytes = packed_bytes,
-    .matmul_pack = pack,
-    .matmul_pack_units = pack_units,
-    .rms_norm_backward = simd_rms_norm_backward<Floats>,
-    .gated_backward = simd_gated_backward<Floats>,
-    .softmax = simd_softmax<Floats>,
-    .softmax_backward = simd_softmax_backward<Floats>,
-    .log_sum_exp = simd_log_sum_exp<Floats>,
-    .exp_scaled = simd_exp_scaled<Floats>,
-};
+const TrainingKernels kTraining = training_table<TallSteps>();
 
 }  // namespace retort::kernels::neon

@@ -12,7 +12,6 @@
 
 namespace {
 
-constexpr int64_t kKeyBlock = 64;
 constexpr int64_t kFewRows = 8;  // up to here keys are not worth transposing
 
 /// C (rows, n) = or += A (rows, k) B (k, n), row-major; n is a multiple of V::kLanes.

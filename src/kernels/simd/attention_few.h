@@ -7,9 +7,7 @@
 
 namespace {
 
-// Rows ahead of the one at hand that are asked for, from every line of it: a block of the caller's, which the
-// hardware's own prefetching would not cross into another page for.
-constexpr int64_t kRowsAhead = 64;
+constexpr int64_t kKeyBlock = 64;  // keys that attention takes at a time, and asks for ahead of the one at hand
 
 /// Asks for the line at p, if i halves into a row a line may begin.
 inline void ask_for(const std::byte* p, int64_t i) {
@@ -36,7 +34,7 @@ inline void few_scores(const float* q, int64_t dim, const std::byte* keys, int64
       for (int k = 0; k < kKeys; ++k) {
         int64_t at = j + k < count ? j + k : count - 1;
         V key = V::load_halves(reinterpret_cast<const uint16_t*>(keys + at * key_stride) + i);
-        ask_for(keys + (at + kRowsAhead) * key_stride + 2 * i, i);
+        ask_for(keys + (at + kKeyBlock) * key_stride + 2 * i, i);
         for (int r = 0; r < R; ++r) sums[k * kRows + r] = V::fma(key, queries[r], sums[k * kRows + r]);
       }
     }
@@ -61,7 +59,7 @@ inline void few_sums(const float* weights, int64_t weight_stride, const std::byt
       V value[kVectors];
       for (int v = 0; v < kVectors; ++v) {
         value[v] = V::load_halves(row + v * V::kLanes);
-        ask_for(values + (j + kRowsAhead) * value_stride + 2 * (i + v * V::kLanes), i + v * V::kLanes);
+        ask_for(values + (j + kKeyBlock) * value_stride + 2 * (i + v * V::kLanes), i + v * V::kLanes);
       }
       for (int r = 0; r < R; ++r) {
         V weight(weights[r * weight_stride + j]);

@@ -1,4 +1,5 @@
-// The training kernels of an instruction set whose products are fp32 and read their left factor as it is.
+// The training kernels of an instruction set whose products are fp32 and read their left factor as it is; E says how
+// they go (simd/matmul.h). Where there are products in bf16, too, those entries are replaced.
 #pragma once
 
 #include "kernels/simd/backward.h"
@@ -7,10 +8,11 @@
 
 namespace {
 
-constexpr retort::kernels::TrainingKernels fp32_training_table() {
+template <class E = FloatSteps>
+constexpr retort::kernels::TrainingKernels training_table() {
   using retort::kernels::MatmulArgs;
   return {
-      .matmul = simd_matmul<Floats, FloatSteps>,
+      .matmul = simd_matmul<Floats, E>,
       .matmul_scratch_bytes = sizeof(MatmulScratch<Floats>),
       .matmul_packed_bytes = [](const MatmulArgs&) { return int64_t{0}; },
       .matmul_pack = [](const MatmulArgs&, std::byte*, int64_t, int64_t) {},
