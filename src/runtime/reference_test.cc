@@ -1,14 +1,18 @@
-// Real models against llama.cpp: greedy continuations token by token, and perplexity (tools/make_reference_goldens.py).
+// Real models against llama.cpp with each instruction set of this machine: greedy continuations token by token, and
+// perplexity (tools/make_reference_goldens.py).
 // Needs the models' files; a test is skipped only by naming it away, never because a file is missing.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
+#include "kernels/kernels.h"
 #include "runtime/model.h"
 #include "runtime/perplexity.h"
 #include "runtime/runner.h"
@@ -33,14 +37,17 @@ std::string read(const std::string& name) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-class Reference : public testing::TestWithParam<const char*> {
+using NameAndKernels = std::tuple<const char*, const kernels::Kernels*>;
+
+class Reference : public testing::TestWithParam<NameAndKernels> {
  protected:
   void SetUp() override {
-    golden_ = nlohmann::json::parse(read(std::string(GetParam()) + ".json"));
+    const auto& [name, kernels] = GetParam();
+    golden_ = nlohmann::json::parse(read(std::string(name) + ".json"));
     auto model = Model::load(models_folder() + golden_["file"].get<std::string>());
     ASSERT_TRUE(model) << model.error().message << ": `make models` gets it";
     model_ = std::move(*model);
-    runner_ = std::make_unique<Runner>(model_->network(), pool_);
+    runner_ = std::make_unique<Runner>(model_->network(), pool_, *kernels);
   }
 
   nlohmann::json golden_;
@@ -78,7 +85,9 @@ TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
   EXPECT_LE(ties, kMostTies);
 }
 
-TEST_P(Reference, HasThePerplexityOfLlamaCpp) {
+using ReferencePerplexity = Reference;
+
+TEST_P(ReferencePerplexity, IsThatOfLlamaCpp) {
   const auto& expected = golden_["perplexity"];
   PerplexityOptions options;
   options.context = expected["context"].get<int64_t>();
@@ -91,6 +100,37 @@ TEST_P(Reference, HasThePerplexityOfLlamaCpp) {
   EXPECT_TRUE(std::fabs(error) <= kPerplexity) << measured->perplexity << " instead of " << expected["value"];
 }
 
-INSTANTIATE_TEST_SUITE_P(Default, Reference, testing::Values("smollm2-135m"));
+std::string test_name(const testing::TestParamInfo<NameAndKernels>& info) {
+  std::string name = std::string(std::get<0>(info.param)) + "_" + std::string(std::get<1>(info.param)->name);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+}
+
+/// Every table but the scalar one, which would take minutes for a text.
+std::vector<const kernels::Kernels*> fast_kernels() {
+  auto tables = kernels::available();
+  return {tables.begin() + (tables.size() > 1 ? 1 : 0), tables.end()};
+}
+
+/// The slowest and the fastest of those: larger models take their time.
+std::vector<const kernels::Kernels*> two_kernels() {
+  auto tables = fast_kernels();
+  if (tables.size() > 2) tables.erase(tables.begin() + 1, tables.end() - 1);
+  return tables;
+}
+
+constexpr const char* kLarger[] = {"gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"};
+
+INSTANTIATE_TEST_SUITE_P(Default, Reference,
+                         testing::Combine(testing::Values("smollm2-135m"), testing::ValuesIn(kernels::available())),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Default, ReferencePerplexity,
+                         testing::Combine(testing::Values("smollm2-135m"), testing::ValuesIn(fast_kernels())),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Larger, Reference,
+                         testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(two_kernels())), test_name);
+INSTANTIATE_TEST_SUITE_P(Larger, ReferencePerplexity,
+                         testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(two_kernels())), test_name);
 
 }  // namespace
