@@ -161,6 +161,10 @@ class Graph {
 
   const Training* training() const { return training_; }
 
+  /// Whether products may round weights once more for speed (kernels::LinearArgs::may_round). No, unless set.
+  bool may_round() const { return may_round_; }
+  void set_may_round(bool may_round) { may_round_ = may_round; }
+
   /// For operations: `out` depends on something trained, and step(gradient of out) passes its gradient on. What the
   /// step holds lives until it has run; it is not run when out's gradient turns out not to be wanted.
   using Step = std::function<void(Gradient& out)>;
@@ -205,6 +209,7 @@ class Graph {
 
   Workspace& workspace_;
   const Training* training_;
+  bool may_round_ = false;
   std::vector<Recorded> steps_;
   int64_t num_blocks_ = 0;
 };

@@ -46,6 +46,10 @@ struct LinearArgs {
   float* output = nullptr;                   // (tokens, output_stride)
   int64_t output_stride = 0;
   std::byte* scratch = nullptr;  // linear_scratch_bytes() of the calling thread's own, 64-byte aligned
+  /// Weights may be rounded once more on their way to 8 bits, where that is faster for many tokens: each by at most
+  /// 1/127 of the largest magnitude that the scales of its 128 neighbours allow, the same however tokens are divided
+  /// between calls. Otherwise products with weights are exact.
+  bool may_round = false;
 };
 
 /// How keys and values are kept.

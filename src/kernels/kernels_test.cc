@@ -179,6 +179,77 @@ TEST_P(KernelsTest, LinearMatchesScalarForEveryType) {
   }
 }
 
+TEST_P(KernelsTest, RoundedLinearIsCloseAndDoesNotDependOnTheCut) {
+  base::Random random(7);
+  for (const tensor::DTypeInfo& info : tensor::kDTypes) {
+    if (!info.quantized) continue;
+    for (int64_t cols :
+         info.block_elements == 256 ? std::vector<int64_t>{256, 768} : std::vector<int64_t>{32, 96, 576}) {
+      const int64_t rows = 57, tokens = 29;
+      std::vector<std::byte> weights = random_weights(info.dtype, rows, cols, random);
+      Buffer x = Buffer::normal(tokens * cols, random);
+      Memory memory(QuantizedRows::bytes(tokens, cols));
+      QuantizedRows quantized = QuantizedRows::at(memory.data(), tokens, cols);
+      scalar_kernels().quantize_rows(x.data(), cols, quantized, 0, tokens);
+      auto run = [&](const Kernels& kernels, Buffer& out, int64_t row_begin, int64_t row_end, int64_t first,
+                     int64_t end) {
+        Memory scratch(kernels.linear_scratch_bytes(info.dtype, cols, end - first));
+        QuantizedRows some = quantized;  // tokens first to end
+        some.rows = end - first;
+        some.quants += first * cols;
+        some.scales += first * cols / 32;
+        some.sums32 += first * cols / 32;
+        some.offsets32 += first * cols / 32;
+        some.sums16 += first * cols / 16;
+        some.offsets16 += first * cols / 16;
+        LinearArgs args;
+        args.dtype = info.dtype;
+        args.weights = weights.data();
+        args.in_features = cols;
+        args.row_begin = row_begin;
+        args.row_end = row_end;
+        args.num_tokens = end - first;
+        args.quantized = &some;
+        args.output = out.data() + first * rows;
+        args.output_stride = rows;
+        args.scratch = scratch.data();
+        args.may_round = true;
+        kernels.linear(args);
+      };
+      Buffer expected(tokens * rows), whole(tokens * rows), cut(tokens * rows);
+      run(scalar_kernels(), expected, 0, rows, 0, tokens);
+      run(tested(), whole, 0, rows, 0, tokens);
+      for (auto [first, end] : {std::pair<int64_t, int64_t>{0, 1}, {1, 14}, {14, tokens}}) {
+        run(tested(), cut, 0, 16, first, end);
+        run(tested(), cut, 16, rows, first, end);
+      }
+      EXPECT_TRUE(close(cut, whole, 2e-5 * std::sqrt(static_cast<double>(cols))))
+          << tested().name << " " << info.name << " cols=" << cols;
+      // Per weight up to 1/127 of the largest of its span: over a row seven standard deviations of that.
+      std::vector<float> row(static_cast<size_t>(cols));
+      for (int64_t r = 0; r < rows; ++r) {
+        dequantize_row(info.dtype, weights.data() + r * tensor::row_bytes(info.dtype, cols), row.data(), cols);
+        for (int64_t t = 0; t < tokens; ++t) {
+          double limit = 0;
+          for (int64_t span = 0; span < cols; span += 128) {
+            double largest = 0, squares = 0;
+            for (int64_t i = span; i < std::min(cols, span + 128); ++i) {
+              largest = std::max(largest, std::fabs(static_cast<double>(row[static_cast<size_t>(i)])));
+              squares += std::pow(static_cast<double>(x[t * cols + i]), 2);
+            }
+            limit += std::pow(largest * 2 / 127, 2) * squares;
+          }
+          double error = static_cast<double>(whole[t * rows + r]) - expected[t * rows + r];
+          ASSERT_TRUE(std::fabs(error) <= std::sqrt(limit) + 1e-5)
+              << tested().name << " " << info.name << " cols=" << cols << " row " << r << " token " << t << ": "
+              << error;
+        }
+      }
+      EXPECT_TRUE(whole.intact());
+    }
+  }
+}
+
 TEST_P(KernelsTest, QuantizeRowsMatchesScalar) {
   base::Random random(2);
   int64_t rows = 3, cols = 96;

@@ -25,7 +25,12 @@ class LanguageModel {
 
   /// One forward pass over a batch: (batch.wanted, vocabulary), the logits of the token after each wanted row. With
   /// caches, stores keys and values at the segments' positions but does not advance the caches.
-  graph::Var logits(graph::Graph& graph, const graph::Batch& batch) const { return head_(graph, hidden(graph, batch)); }
+  graph::Var logits(graph::Graph& graph, const graph::Batch& batch) const {
+    return logits(graph, hidden(graph, batch));
+  }
+
+  /// The output head alone: `hidden` is what hidden() gave.
+  graph::Var logits(graph::Graph& graph, const graph::Var& hidden) const { return head_(graph, hidden); }
 
   /// The same without the output head: (batch.wanted, model_dim), normed: what the head reads. When `graph` records,
   /// what `batch` points to must live until the backward pass is over.

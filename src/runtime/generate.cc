@@ -56,11 +56,14 @@ base::Result<Completion> generate(const Model& model, Runner& runner, graph::KvC
   Clock::time_point first_token = start;
   completion.finish_reason = FinishReason::kLength;
   while (options.max_tokens < 0 || count() < options.max_tokens) {
-    // A long prompt goes in by chunks, so that a user who changes their mind does not wait for all of it.
-    while (static_cast<int64_t>(input.size()) > Runner::kChunkTokens && !cancelled()) {
-      Input chunk{&cache, input.first(Runner::kChunkTokens), Want::kNone};
+    // A long prompt goes in by chunks, so that a user who changes their mind does not wait for all of it; the last one
+    // is not so short that it would be taken for something else.
+    while (static_cast<int64_t>(input.size()) > runner.chunk_tokens() && !cancelled()) {
+      auto most = static_cast<int64_t>(input.size()) - Runner::kShortInput - 1;
+      auto size = static_cast<size_t>(std::min(runner.chunk_tokens(), most));
+      Input chunk{&cache, input.first(size), Want::kNone};
       RETORT_TRY_STATUS(runner.run({&chunk, 1}, sample));
-      input = input.subspan(Runner::kChunkTokens);
+      input = input.subspan(size);
     }
     if (cancelled()) {
       completion.finish_reason = FinishReason::kCancelled;

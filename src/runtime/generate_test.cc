@@ -42,6 +42,7 @@ class GenerateTest : public testing::Test {
   std::unique_ptr<Model> model_;
   base::ThreadPool pool_;
   Runner runner_;
+  const size_t chunk_ = static_cast<size_t>(runner_.chunk_tokens());
   GenerationOptions options_;
   std::vector<int32_t> prompt_ = random_tokens(12, 1);
   std::vector<std::string> pieces_;
@@ -121,8 +122,8 @@ TEST_F(GenerateTest, TheContextsEndEndsTheAnswer) {
 }
 
 TEST_F(GenerateTest, APromptThatDoesNotFitIsRefusedUntouched) {
-  prompt_ = random_tokens(Runner::kChunkTokens + 100, 2);
-  auto completion = generate(Runner::kChunkTokens + 99);
+  prompt_ = random_tokens(chunk_ + 100, 2);
+  auto completion = generate(static_cast<int64_t>(chunk_) + 99);
   ASSERT_FALSE(completion);
   EXPECT_THAT(completion.error().message, HasSubstr("do not fit a context of"));
   EXPECT_EQ(cached_, 0);
@@ -167,8 +168,8 @@ TEST_F(GenerateTest, CancellingEndsAfterTheCurrentToken) {
 
   on_piece_ = nullptr;  // before anything was fed
   cancelled = true;
-  prompt_ = random_tokens(Runner::kChunkTokens + 50, 3);
-  completion = generate(1000);
+  prompt_ = random_tokens(chunk_ + 50, 3);
+  completion = generate(1200);
   ASSERT_TRUE(completion);
   EXPECT_EQ(completion->finish_reason, FinishReason::kCancelled);
   EXPECT_TRUE(completion->token_ids.empty());
@@ -176,11 +177,11 @@ TEST_F(GenerateTest, CancellingEndsAfterTheCurrentToken) {
 }
 
 TEST_F(GenerateTest, ALongPromptGivesWhatOnePassGives) {
-  prompt_ = random_tokens(2 * Runner::kChunkTokens + 50, 4);
+  prompt_ = random_tokens(2 * chunk_ + 50, 4);
   options_.max_tokens = 3;
-  auto completion = generate(1000);
+  auto completion = generate(1200);
   ASSERT_TRUE(completion);
-  auto cache = runner_.make_cache(1000);
+  auto cache = runner_.make_cache(1200);
   Input input{&*cache, prompt_, Want::kLast};
   ASSERT_TRUE(runner_.run({&input, 1}, [&](size_t, int64_t, std::span<float> logits) {
     logits[257] -= 1e9f;

@@ -10,6 +10,7 @@ namespace retort::runtime {
 namespace {
 
 constexpr int64_t kLogitBytes = int64_t{32} << 20;
+constexpr int64_t kHiddenBytes = int64_t{12} << 20;  // of a chunk's three matrices (tokens, hidden_dim)
 
 }  // namespace
 
@@ -21,12 +22,15 @@ base::Status fits(const graph::KvCache& cache, int64_t count) {
 }
 
 Runner::Runner(const models::LanguageModel& model, base::ThreadPool& pool, const kernels::Kernels& kernels)
-    : model_(model), workspace_(pool, kernels) {}
+    : model_(model),
+      chunk_tokens_(
+          std::clamp<int64_t>(kHiddenBytes / (3 * 4 * model.hyperparameters().hidden_dim) / 32 * 32, 256, 512)),
+      workspace_(pool, kernels) {}
 
 int64_t Runner::room(const Input& input, int64_t count) const {
   int64_t logit_rows = std::max<int64_t>(16, kLogitBytes / (model_.hyperparameters().vocabulary_size * 4));
   int64_t logits_left = logit_rows - static_cast<int64_t>(wanted_.size());
-  int64_t room = kChunkTokens - static_cast<int64_t>(tokens_.size());
+  int64_t room = chunk_tokens_ - static_cast<int64_t>(tokens_.size());
   if (!input.kept) {  // cannot be cut: nothing of it stays for the next chunk
     int64_t wanted = input.want == Want::kAll ? count : input.want == Want::kLast ? 1 : 0;
     return count <= room && (wanted <= logits_left || wanted_.empty()) ? count : 0;
@@ -36,14 +40,21 @@ int64_t Runner::room(const Input& input, int64_t count) const {
   return room;
 }
 
+bool Runner::is_prompt(std::span<const Input> inputs, const Input& input) {
+  if (input.kept) return static_cast<int64_t>(input.tokens.size()) > kShortInput;
+  for (const Input& other : inputs)
+    if (other.kept && other.cache == input.cache) return is_prompt(inputs, other);
+  return false;
+}
+
 base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
   int64_t vocabulary = model_.hyperparameters().vocabulary_size;
   bool kept = true;
   for (const Input& input : inputs) {
     auto count = static_cast<int64_t>(input.tokens.size());
     if (!input.kept) {
-      if (count > kChunkTokens)
-        return base::fail(fmt::format("an alternative of {} tokens: expected at most {}", count, kChunkTokens));
+      if (count > chunk_tokens_)
+        return base::fail(fmt::format("an alternative of {} tokens: expected at most {}", count, chunk_tokens_));
       for (const Input& other : inputs)
         if (other.kept && other.cache == input.cache) count += static_cast<int64_t>(other.tokens.size());
     }
@@ -62,7 +73,8 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
     segments_.clear();
     wanted_.clear();
     origins_.clear();
-    while (input < inputs.size()) {
+    const bool prompts = is_prompt(inputs, inputs[input]);
+    while (input < inputs.size() && is_prompt(inputs, inputs[input]) == prompts) {
       const Input& in = inputs[input];
       auto count = static_cast<int64_t>(in.tokens.size());
       int64_t take = std::min(room(in, count - done), count - done);
@@ -87,14 +99,17 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
       ++input;
       done = 0;
     }
-    if (!tokens_.empty()) run_chunk(on_logits);
+    if (!tokens_.empty()) run_chunk(prompts, on_logits);
   }
   return {};
 }
 
-void Runner::run_chunk(OnLogits on_logits) {
+void Runner::run_chunk(bool prompts, OnLogits on_logits) {
   graph::Graph graph(workspace_);
-  graph::Var logits = model_.logits(graph, {tokens_, segments_, wanted_});
+  graph.set_may_round(prompts);
+  graph::Var hidden = model_.hidden(graph, {tokens_, segments_, wanted_});
+  graph.set_may_round(false);
+  graph::Var logits = model_.logits(graph, hidden);
   for (const graph::Segment& segment : segments_)
     if (segment.kept) segment.cache->advance(segment.num_rows);
   for (size_t i = 0; i < origins_.size(); ++i) {

@@ -34,9 +34,8 @@ base::Status fits(const graph::KvCache& cache, int64_t count);
 /// each with a ThreadPool of its own. `model`, `pool` and `kernels` must outlive it.
 class Runner {
  public:
-  /// Tokens of one forward pass at most: activations stay within tens of MiB, while unpacking a tile of weights is
-  /// still spread over many tokens.
-  static constexpr int64_t kChunkTokens = 256;
+  /// Inputs of more tokens are prompts, for which weights may be rounded (kernels::LinearArgs::may_round).
+  static constexpr int64_t kShortInput = 16;
 
   Runner(const models::LanguageModel& model, base::ThreadPool& pool,
          const kernels::Kernels& kernels = kernels::active());
@@ -46,10 +45,11 @@ class Runner {
   using OnLogits = base::FunctionRef<void(size_t input, int64_t token, std::span<float> logits)>;
 
   /// Appends every input's tokens to its sequence and reports the wanted logits, by input and by token, in order. One
-  /// pass over the weights serves all inputs; long inputs are cut into chunks to bound memory. Each sequence gets what
-  /// it would get alone, within the kernels' tolerance. Alternatives come after all that is kept, and have at most
-  /// kChunkTokens. Fails, before anything is computed, when a sequence does not fit its cache or a token is not in the
-  /// vocabulary. After the first calls of one shape, nothing is allocated.
+  /// pass over the weights serves neighbouring inputs of one kind: prompts or shorter ones. Long inputs are cut into
+  /// chunks to bound memory. Each sequence gets what it would get alone, but for the order of fp32 sums: what is
+  /// rounded depends on its own input alone. Alternatives come after all that is kept, and have at most chunk_tokens().
+  /// Fails, before anything is computed, when a sequence does not fit its cache or a token is not in the vocabulary.
+  /// After the first calls of one shape, nothing is allocated.
   base::Status run(std::span<const Input> inputs, OnLogits on_logits);
 
   /// A cache of the model's shape.
@@ -57,15 +57,22 @@ class Runner {
     return graph::KvCache::create(model_.kv_shape(), capacity, type);
   }
 
+  /// Tokens of one forward pass at most, 256 to 512: activations stay within tens of MiB, while unpacking a tile of
+  /// weights is still spread over many tokens.
+  int64_t chunk_tokens() const { return chunk_tokens_; }
+
   const models::LanguageModel& model() const { return model_; }
   base::ThreadPool& pool() { return workspace_.pool(); }
 
  private:
   /// Tokens of an input that the chunk being built can still take, of `count` left.
   int64_t room(const Input& input, int64_t count) const;
-  void run_chunk(OnLogits on_logits);
+  void run_chunk(bool prompts, OnLogits on_logits);
+  /// Whether `input`, one of `inputs`, is a prompt, or the alternative to what continues one.
+  static bool is_prompt(std::span<const Input> inputs, const Input& input);
 
   const models::LanguageModel& model_;
+  int64_t chunk_tokens_;
   graph::Workspace workspace_;
   // Of the chunk being built: kept to reuse their memory.
   std::vector<int32_t> tokens_;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "runtime/golden_model.h"
+#include "runtime/requantize.h"
 
 using namespace retort;
 using namespace retort::runtime;
@@ -16,7 +17,9 @@ namespace {
 /// One set-up under test: model, instruction set, threads and how keys and values are kept.
 struct Rig {
   Rig(const std::string& name, const kernels::Kernels& kernels, int threads, kernels::KvType kv)
-      : model(load_golden(name)), pool(threads), runner(model->network(), pool, kernels), kv_type(kv) {}
+      : Rig(load_golden(name), kernels, threads, kv) {}
+  Rig(std::unique_ptr<Model> loaded, const kernels::Kernels& kernels, int threads, kernels::KvType kv)
+      : model(std::move(loaded)), pool(threads), runner(model->network(), pool, kernels), kv_type(kv) {}
 
   graph::KvCache cache(int64_t capacity) {
     auto made = runner.make_cache(capacity, kv_type);
@@ -112,8 +115,8 @@ TEST_P(RunnerTest, PrefillAndDecodeGiveWhatOneForwardGives) {
 }
 
 TEST_P(RunnerTest, LongInputsAreCutIntoChunksWithoutATrace) {
-  auto tokens = random_tokens(Runner::kChunkTokens + 70, 2);
-  graph::KvCache whole = rig_.cache(400), pieces = rig_.cache(400);
+  auto tokens = random_tokens(static_cast<size_t>(rig_.runner.chunk_tokens()) + 70, 2);
+  graph::KvCache whole = rig_.cache(700), pieces = rig_.cache(700);
   std::vector<float> expected = rig_.run(whole, tokens, Want::kAll), actual;
   for (size_t at = 0, size = 1; at < tokens.size(); at += size, size = 2 * size + 1) {
     size = std::min(size, tokens.size() - at);
@@ -165,9 +168,9 @@ TEST_P(RunnerTest, TruncatingAndCopyingAPrefixForgetsTheRest) {
 
 TEST_P(RunnerTest, AlternativesGetWhatEachGetsAloneAndLeaveNothingBehind) {
   // The second prompt ends just before a chunk does: some alternatives share its last chunk, the others get their own.
-  for (size_t prompt_size : {20, static_cast<int>(Runner::kChunkTokens) - 5}) {
+  for (size_t prompt_size : {20, static_cast<int>(rig_.runner.chunk_tokens()) - 5}) {
     auto prompt = random_tokens(prompt_size, 20), after = random_tokens(3, 21);
-    graph::KvCache shared = rig_.cache(400);
+    graph::KvCache shared = rig_.cache(700);
     rig_.run(shared, std::span(prompt).first(7), Want::kNone);
     std::vector<std::vector<int32_t>> answers;
     std::vector<Input> inputs = {{&shared, std::span(prompt).subspan(7), Want::kLast}};
@@ -176,7 +179,7 @@ TEST_P(RunnerTest, AlternativesGetWhatEachGetsAloneAndLeaveNothingBehind) {
     auto together = rig_.run(inputs);
     ASSERT_EQ(shared.length(), static_cast<int64_t>(prompt_size));
 
-    graph::KvCache alone = rig_.cache(400);
+    graph::KvCache alone = rig_.cache(700);
     EXPECT_LE(relative_error(together[0], rig_.run(alone, prompt, Want::kLast)), limit());
     for (size_t i = 0; i < answers.size(); ++i) {
       alone.truncate(static_cast<int64_t>(prompt_size));
@@ -188,6 +191,34 @@ TEST_P(RunnerTest, AlternativesGetWhatEachGetsAloneAndLeaveNothingBehind) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RunnerTest, testing::ValuesIn(cases()), case_name);
+
+TEST(Runner, QuantizedSequencesOfOneBatchGetWhatEachGetsAlone) {
+  // What is rounded for a prompt must not be for a shorter input beside it, and the reverse.
+  std::string path = testing::TempDir() + "runner_test_q4_1.gguf";
+  auto file = formats::GgufFile::open(RETORT_SOURCE_DIR "/tests/golden/models/llama.gguf");
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(requantize(*file, path, {.dtype = tensor::DType::kQ4_1}));
+  auto model = Model::load(path);
+  ASSERT_TRUE(model) << model.error().message;
+  for (const kernels::Kernels* kernels : kernels::available()) {
+    Rig rig(std::move(*model), *kernels, 2, kernels::KvType::kF32);
+    std::vector<std::vector<int32_t>> tokens;
+    std::vector<graph::KvCache> caches;
+    std::vector<Input> inputs;
+    for (size_t length : {9, 40, 3, 17, 16, 300, 280, 1}) {
+      tokens.push_back(random_tokens(length, 40 + length));
+      caches.push_back(rig.cache(320));
+    }
+    for (size_t i = 0; i < tokens.size(); ++i) inputs.push_back({&caches[i], tokens[i], Want::kAll});
+    auto together = rig.run(inputs);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      graph::KvCache alone = rig.cache(320);
+      EXPECT_LE(relative_error(together[i], rig.run(alone, tokens[i], Want::kAll)), 1e-5)
+          << kernels->name << ", " << tokens[i].size() << " tokens";
+    }
+    model = std::move(rig.model);
+  }
+}
 
 TEST(Runner, ThreadsDoNotChangeASingleBit) {
   auto tokens = random_tokens(50, 7);
@@ -252,11 +283,11 @@ TEST(Runner, RefusesBeforeComputingAnything) {
   inputs = {{&roomy, tokens, Want::kLast}, {&roomy, std::span(tokens).first(4), Want::kAll, false}};
   EXPECT_FALSE(rig.runner.run(inputs, never));
   graph::KvCache wide = rig.cache(1000);
-  auto many = random_tokens(Runner::kChunkTokens + 1, 9);
+  auto many = random_tokens(static_cast<size_t>(rig.runner.chunk_tokens()) + 1, 9);
   Input alternative{&wide, many, Want::kAll, false};
   status = rig.runner.run({&alternative, 1}, never);
   ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().message, "an alternative of 257 tokens: expected at most 256");
+  EXPECT_EQ(status.error().message, "an alternative of 513 tokens: expected at most 512");
   EXPECT_EQ(roomy.length(), 0);
 }
 

@@ -7,7 +7,7 @@
 //   kBlocks   blocks of 32 that one call of read() covers: 1, or the 8 of a super-block
 //   kBytes    their size
 //   kGroup    elements that share a scale: 32 or 16
-//   kHasMin   value = d * q + m; otherwise value = d * (q - 128 / 2^kShift)
+//   kHasMin   value = d * q + m, q at most kMost; otherwise value = d * (q - 128 / 2^kShift)
 //   read      calls, for each group in order of memory: sums.begin(group); sums.dot(group, k, q) with q the quants of
 //             elements 4k .. 4k + 3 of the group; and sums.end(group, d), or sums.end(group, d, m)
 #pragma once
@@ -98,7 +98,7 @@ struct ColumnsQ4_0 {
 };
 
 struct ColumnsQ4_1 {
-  static constexpr int kBlocks = 1, kBytes = 20, kGroup = 32, kShift = 0;
+  static constexpr int kBlocks = 1, kBytes = 20, kGroup = 32, kShift = 0, kMost = 15;
   static constexpr bool kHasMin = true;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
@@ -123,7 +123,7 @@ struct ColumnsQ5_0 {
 };
 
 struct ColumnsQ5_1 {
-  static constexpr int kBlocks = 1, kBytes = 24, kGroup = 32, kShift = 0;
+  static constexpr int kBlocks = 1, kBytes = 24, kGroup = 32, kShift = 0, kMost = 31;
   static constexpr bool kHasMin = true;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {

@@ -59,7 +59,7 @@ struct K4Scales {
 };
 
 struct ColumnsQ4_K {
-  static constexpr int kBlocks = 8, kBytes = 144, kGroup = 32, kShift = 0;
+  static constexpr int kBlocks = 8, kBytes = 144, kGroup = 32, kShift = 0, kMost = 15;
   static constexpr bool kHasMin = true;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
@@ -84,7 +84,7 @@ struct ColumnsQ4_K {
 };
 
 struct ColumnsQ5_K {
-  static constexpr int kBlocks = 8, kBytes = 176, kGroup = 32, kShift = 0;
+  static constexpr int kBlocks = 8, kBytes = 176, kGroup = 32, kShift = 0, kMost = 31;
   static constexpr bool kHasMin = true;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
@@ -146,7 +146,7 @@ struct ColumnsQ6_K {
 };
 
 struct ColumnsQ2_K {
-  static constexpr int kBlocks = 8, kBytes = 84, kGroup = 16, kShift = 0;
+  static constexpr int kBlocks = 8, kBytes = 84, kGroup = 16, kShift = 0, kMost = 3;
   static constexpr bool kHasMin = true;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {

@@ -1,6 +1,7 @@
 // The AVX-512 table: VNNI dot products of 16 weight rows at a time, 512-bit floats.
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/avx512/floats.h"
@@ -86,6 +87,8 @@ void store_kv(KvType type, const float* x, std::byte* out, int64_t n) {
 
 void few_tokens_linear(const LinearArgs& args);  // gemv.cc
 void few_tokens_tiles(const LinearArgs& args);   // few_tokens.cc
+bool many_tokens_tiles(const LinearArgs& args);  // many_tokens.cc: false where the type is not among its own
+int64_t many_tokens_scratch_bytes(int64_t in_features);
 
 namespace {
 
@@ -93,6 +96,7 @@ constexpr int64_t kFewTokens = 16;  // from here on, tiles are unpacked to memor
 
 void linear(const LinearArgs& args) {
   if (tensor::info(args.dtype).quantized) {
+    if (args.may_round && args.row_end >= Isa::kRows && many_tokens_tiles(args)) return;
     if (args.num_tokens >= 1 && args.num_tokens <= kFewTokens && args.row_end >= Isa::kRows)
       return few_tokens_tiles(args);
     if (args.num_tokens < kTileFromTokens) return few_tokens_linear(args);
@@ -102,13 +106,14 @@ void linear(const LinearArgs& args) {
 
 int64_t linear_scratch_bytes(tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
   int64_t bytes = any_linear_scratch_bytes(dtype, in_features, num_tokens);
-  if (!tensor::info(dtype).quantized || num_tokens > kFewTokens) return bytes;
+  if (!tensor::info(dtype).quantized) return bytes;
   int64_t records = num_tokens * (in_features / 32) * (32 + 4 + 2 * 4);
-  return records > bytes ? records : bytes;
+  return std::max({bytes, num_tokens <= kFewTokens ? records : 0, many_tokens_scratch_bytes(in_features)});
 }
 
 int64_t linear_row_grain(tensor::DType dtype, int64_t num_tokens) {
-  return tensor::info(dtype).quantized ? Isa::kRows : any_linear_row_grain(dtype, num_tokens);
+  if (!tensor::info(dtype).quantized) return any_linear_row_grain(dtype, num_tokens);
+  return num_tokens <= kFewTokens ? Isa::kRows : 2 * Isa::kRows;
 }
 
 }  // namespace

@@ -5,67 +5,14 @@
 
 #include <type_traits>
 
-#include "kernels/dequantize.h"
 #include "kernels/kernels.h"
 #include "kernels/simd/attention_few.h"
+#include "kernels/simd/attention_many.h"
 #include "kernels/simd/elementwise.h"
 
 namespace {
 
-constexpr int64_t kFewRows = 8;  // up to here keys are not worth transposing
-
-/// C (rows, n) = or += A (rows, k) B (k, n), row-major; n is a multiple of V::kLanes.
-template <class V, int kRows, int kVectors>
-inline void gemm_block(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t k,
-                       bool accumulate) {
-  V sums[kRows][kVectors];
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = accumulate ? V::load(c + r * ldc + v * V::kLanes) : V(0.0f);
-  for (int64_t i = 0; i < k; ++i) {
-    V column[kVectors];
-    for (int v = 0; v < kVectors; ++v) column[v] = V::load(b + i * ldb + v * V::kLanes);
-    for (int r = 0; r < kRows; ++r) {
-      V factor(a[r * lda + i]);
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = V::fma(factor, column[v], sums[r][v]);
-    }
-  }
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v) sums[r][v].store(c + r * ldc + v * V::kLanes);
-}
-
-template <class V>
-void gemm(const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, int64_t rows, int64_t n,
-          int64_t k, bool accumulate) {
-  constexpr int kRows = 6, kVectors = V::kGemmVectors;
-  auto columns = [&](int64_t r, auto row_count) {
-    constexpr int R = decltype(row_count)::value;
-    int64_t j = 0;
-    for (; j + kVectors * V::kLanes <= n; j += kVectors * V::kLanes)
-      gemm_block<V, R, kVectors>(a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc, k, accumulate);
-    for (; j < n; j += V::kLanes)
-      gemm_block<V, R, 1>(a + r * lda, lda, b + j, ldb, c + r * ldc + j, ldc, k, accumulate);
-  };
-  int64_t r = 0;
-  for (; r + kRows <= rows; r += kRows) columns(r, std::integral_constant<int, kRows>{});
-  for (; r + 2 <= rows; r += 2) columns(r, std::integral_constant<int, 2>{});
-  for (; r < rows; ++r) columns(r, std::integral_constant<int, 1>{});
-}
-
-/// One stored key or value as floats, padded with zeros to `padded` elements.
-template <class V>
-inline void load_kv(retort::kernels::KvType type, const std::byte* row, float* out, int64_t n, int64_t padded) {
-  using retort::kernels::KvType;
-  if (type == KvType::kF16) {
-    const auto* halves = reinterpret_cast<const uint16_t*>(row);
-    int64_t i = 0;
-    for (; i + V::kLanes <= n; i += V::kLanes) V::load_halves(halves + i).store(out + i);
-    for (; i < n; ++i) out[i] = half_to_float(halves[i]);
-  } else {
-    retort::kernels::dequantize_row(type == KvType::kF32 ? retort::tensor::DType::kF32 : retort::tensor::DType::kQ8_0,
-                                    row, out, n);
-  }
-  for (int64_t i = n; i < padded; ++i) out[i] = 0;
-}
+constexpr int64_t kFewRows = 8;  // up to here a row of queries is not worth a lane
 
 template <class V>
 inline float dot(const float* a, const float* b, int64_t padded) {
@@ -80,18 +27,17 @@ inline int64_t round_up(int64_t n, int64_t unit) {
 
 /// The parts of the scratch memory.
 struct AttentionScratch {
-  float *queries, *sums, *scores, *keys, *values, *largest, *total;
+  float *queries, *sums, *scores, *values, *largest, *total;
   static int64_t floats(int64_t rows, int64_t dim) {
-    return 2 * rows * dim + rows * kKeyBlock + 2 * kKeyBlock * dim + 2 * round_up(rows, 16);
+    return 2 * rows * dim + rows * kKeyBlock + kKeyBlock * dim + 2 * rows;
   }
   AttentionScratch(float* memory, int64_t rows, int64_t dim) {
     queries = memory;
     sums = queries + rows * dim;
     scores = sums + rows * dim;
-    keys = scores + rows * kKeyBlock;
-    values = keys + kKeyBlock * dim;
+    values = scores + rows * kKeyBlock;
     largest = values + kKeyBlock * dim;
-    total = largest + round_up(rows, 16);
+    total = largest + rows;
   }
 };
 
@@ -131,20 +77,11 @@ inline void softmax_row(float* scores, int64_t low, int64_t high, float& largest
 template <class V>
 void block_scores(const retort::kernels::AttentionArgs& args, const AttentionScratch& s, const std::byte* keys,
                   int64_t count, int64_t rows, int64_t dim) {
-  for (int64_t j = 0; j < kKeyBlock; ++j) {
+  for (int64_t j = 0; j < count; ++j) {
     float* row = s.values + j * dim;  // keys pass through the values' place
-    if (j < count)
-      load_kv<V>(args.type, keys + j * args.position_stride, row, args.head_dim, dim);
-    else if (rows > kFewRows)
-      for (int64_t i = 0; i < dim; ++i) row[i] = 0;
-    if (rows <= kFewRows)
-      for (int64_t r = 0; r < rows; ++r)
-        s.scores[r * kKeyBlock + j] = j < count ? dot<V>(s.queries + r * dim, row, dim) : 0;
+    load_kv<V>(args.type, keys + j * args.position_stride, row, args.head_dim, dim);
+    for (int64_t r = 0; r < rows; ++r) s.scores[r * kKeyBlock + j] = dot<V>(s.queries + r * dim, row, dim);
   }
-  if (rows <= kFewRows) return;
-  for (int64_t i = 0; i < dim; ++i)
-    for (int64_t j = 0; j < kKeyBlock; ++j) s.keys[i * kKeyBlock + j] = s.values[j * dim + i];
-  gemm<V>(s.queries, dim, s.keys, kKeyBlock, s.scores, kKeyBlock, rows, kKeyBlock, dim, false);
 }
 
 template <class V>
@@ -152,6 +89,12 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
   int64_t dim = round_up(args.head_dim, V::kLanes), head_dim = args.head_dim;
   int group = args.num_heads / args.num_kv_heads;
   int64_t rows = (args.query_end - args.query_begin) * group;
+  int64_t first_position = args.first_position + args.query_begin;
+  int64_t last_key = args.first_position + args.query_end - 1;
+  int64_t first_key = args.window > 0 && first_position >= args.window ? first_position - args.window + 1 : 0;
+  if (last_key >= args.key_end) last_key = args.key_end - 1;
+  if (first_key < args.key_begin) first_key = args.key_begin;
+  if (rows > kFewRows) return attend_many<V>(args, kv_head, first_key, last_key);
   AttentionScratch s(reinterpret_cast<float*>(args.scratch), rows, dim);
   for (int64_t r = 0; r < rows; ++r) {
     const float* q =
@@ -163,12 +106,7 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
     s.largest[r] = -HUGE_VALF;
     s.total[r] = 0;
   }
-  int64_t first_position = args.first_position + args.query_begin;
-  int64_t last_key = args.first_position + args.query_end - 1;
-  int64_t first_key = args.window > 0 && first_position >= args.window ? first_position - args.window + 1 : 0;
-  if (last_key >= args.key_end) last_key = args.key_end - 1;
-  if (first_key < args.key_begin) first_key = args.key_begin;
-  const bool few = SumsTogether<V> && rows <= kFewRows && args.type == retort::kernels::KvType::kF16 && dim == head_dim;
+  const bool few = SumsTogether<V> && args.type == retort::kernels::KvType::kF16 && dim == head_dim;
   const std::byte* keys = args.keys + kv_head * args.head_stride;
   const std::byte* values = args.values + kv_head * args.head_stride;
   for (int64_t start = first_key; start <= last_key; start += kKeyBlock) {
@@ -205,7 +143,7 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
     } else {
       for (int64_t j = 0; j < count; ++j)
         load_kv<V>(args.type, block_values + j * args.position_stride, s.values + j * dim, head_dim, dim);
-      gemm<V>(s.scores, kKeyBlock, s.values, dim, s.sums, dim, rows, dim, count, true);
+      gemm<V, false>(s.scores, kKeyBlock, s.values, dim, s.sums, dim, rows, dim, count, true);
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
@@ -226,8 +164,9 @@ void simd_attention(const retort::kernels::AttentionArgs& args) {
 
 template <class V>
 int64_t simd_attention_scratch_bytes(int head_dim, int heads_per_kv_head) {
-  return 4 * AttentionScratch::floats(retort::kernels::AttentionArgs::kMaxQueries * heads_per_kv_head,
-                                      round_up(head_dim, V::kLanes));
+  const int64_t dim = round_up(head_dim, V::kLanes);
+  return 4 * std::max(AttentionScratch::floats(kFewRows, dim),
+                      ManyScratch<V>::floats(retort::kernels::AttentionArgs::kMaxQueries * heads_per_kv_head, dim));
 }
 
 }  // namespace
