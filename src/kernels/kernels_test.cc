@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -252,23 +253,27 @@ TEST_P(KernelsTest, RoundedLinearIsCloseAndDoesNotDependOnTheCut) {
 
 TEST_P(KernelsTest, QuantizeRowsMatchesScalar) {
   base::Random random(2);
-  int64_t rows = 3, cols = 96;
-  Buffer x = Buffer::normal(rows * cols, random, 3);
-  for (int64_t i = 0; i < 32; ++i) x[i] = 0;  // an all-zero block
-  x[40] = std::nanf("");
-  Memory a(QuantizedRows::bytes(rows, cols)), b(QuantizedRows::bytes(rows, cols));
-  QuantizedRows expected = QuantizedRows::at(a.data(), rows, cols), actual = QuantizedRows::at(b.data(), rows, cols);
-  scalar_kernels().quantize_rows(x.data(), cols, expected, 0, rows);
-  tested().quantize_rows(x.data(), cols, actual, 0, rows);
-  for (int64_t i = 0; i < rows * cols; ++i) EXPECT_EQ(actual.quants[i], expected.quants[i]) << i;
-  for (int64_t i = 0; i < rows * cols / 32; ++i) {
-    EXPECT_FLOAT_EQ(actual.scales[i], expected.scales[i]);
-    EXPECT_FLOAT_EQ(actual.sums32[i], expected.sums32[i]);
-    EXPECT_EQ(actual.offsets32[i], expected.offsets32[i]);
-  }
-  for (int64_t i = 0; i < rows * cols / 16; ++i) {
-    EXPECT_FLOAT_EQ(actual.sums16[i], expected.sums16[i]);
-    EXPECT_EQ(actual.offsets16[i], expected.offsets16[i]);
+  for (auto [rows, cols, stride] : {std::array<int64_t, 3>{3, 96, 96}, {1, 32, 32}, {2, 576, 576}, {3, 544, 550}}) {
+    Buffer x = Buffer::normal(rows * stride, random, 3);
+    for (int64_t i = 0; i < 32; ++i) x[i] = 0;  // an all-zero block
+    if (cols > 40) x[40] = std::nanf("");
+    if (cols > 100) x[100] = HUGE_VALF;
+    Memory a(QuantizedRows::bytes(rows, cols)), b(QuantizedRows::bytes(rows, cols));
+    QuantizedRows expected = QuantizedRows::at(a.data(), rows, cols), actual = QuantizedRows::at(b.data(), rows, cols);
+    scalar_kernels().quantize_rows(x.data(), stride, expected, 0, rows);
+    tested().quantize_rows(x.data(), stride, actual, 0, 1);
+    tested().quantize_rows(x.data(), stride, actual, 1, rows);
+    auto same = [](float value, float wanted) { return value == wanted || (std::isnan(value) && std::isnan(wanted)); };
+    for (int64_t i = 0; i < rows * cols; ++i) ASSERT_EQ(actual.quants[i], expected.quants[i]) << i;
+    for (int64_t i = 0; i < rows * cols / 32; ++i) {
+      ASSERT_TRUE(same(actual.scales[i], expected.scales[i])) << i;
+      ASSERT_TRUE(same(actual.sums32[i], expected.sums32[i])) << i;
+      ASSERT_EQ(actual.offsets32[i], expected.offsets32[i]) << i;
+    }
+    for (int64_t i = 0; i < rows * cols / 16; ++i) {
+      ASSERT_TRUE(same(actual.sums16[i], expected.sums16[i])) << i;
+      ASSERT_EQ(actual.offsets16[i], expected.offsets16[i]) << i;
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/avx2/floats.h"
+#include "kernels/avx2/quantize_rows.h"
 #include "kernels/kernels.h"
 #include "kernels/quantize.h"
 

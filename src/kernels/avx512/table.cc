@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/avx512/floats.h"
+#include "kernels/avx512/quantize_rows.h"
 #include "kernels/kernels.h"
 #include "kernels/quantize.h"
 
