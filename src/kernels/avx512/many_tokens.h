@@ -187,15 +187,21 @@ void multiply_many(const RoundedTile& tile, const QuantizedRows& x, int64_t toke
 template <int kVectors, int M>
 void multiply_and_store_many(const LinearArgs& args, const RoundedTile& tile, int64_t row, int64_t skip,
                              int64_t token) {
+  float* out = args.output + token * args.output_stride + row;
+  for (int t = 0; t < M; ++t)  // asked for now, so that storing does not wait for the lines
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(out + t * args.output_stride + v * kLanes, 1);
   __m512 sums[M][kVectors];
   multiply_many<kVectors, M>(tile, *args.quantized, token, sums);
   const auto wanted = static_cast<__mmask16>(0xffffu << skip);
   for (int v = 0; v < kVectors; ++v) {
-    int64_t at = row + v * kLanes;
-    __m512 bias = args.bias != nullptr ? _mm512_loadu_ps(args.bias + at) : _mm512_setzero_ps();
-    for (int t = 0; t < M; ++t)
-      _mm512_mask_storeu_ps(args.output + (token + t) * args.output_stride + at, wanted,
-                            _mm512_add_ps(sums[t][v], bias));
+    __m512 bias = args.bias != nullptr ? _mm512_loadu_ps(args.bias + row + v * kLanes) : _mm512_setzero_ps();
+    for (int t = 0; t < M; ++t) {
+      float* to = out + t * args.output_stride + v * kLanes;
+      if (skip == 0)
+        _mm512_storeu_ps(to, _mm512_add_ps(sums[t][v], bias));
+      else
+        _mm512_mask_storeu_ps(to, wanted, _mm512_add_ps(sums[t][v], bias));
+    }
   }
 }
 
