@@ -161,7 +161,8 @@ class Graph {
 
   const Training* training() const { return training_; }
 
-  /// Whether products may round weights once more for speed (kernels::LinearArgs::may_round). No, unless set.
+  /// Whether operations may round more than they must, for speed (may_round of kernels::LinearArgs and AttentionArgs).
+  /// No, unless set.
   bool may_round() const { return may_round_; }
   void set_may_round(bool may_round) { may_round_ = may_round; }
 

@@ -22,6 +22,7 @@ extern const Kernels kTable;
 namespace avx512 {
 extern const Kernels kTable;
 extern const TrainingKernels kBfloatTraining;
+void attention_bf16(const AttentionArgs& args);
 }  // namespace avx512
 #elif defined(__aarch64__)
 namespace neon {
@@ -61,6 +62,7 @@ std::vector<const Kernels*> find_available() {
         Kernels table = avx512::kTable;
         table.name = "avx512_bf16";
         table.training = &avx512::kBfloatTraining;
+        table.attention = avx512::attention_bf16;
         return table;
       }();
       tables.push_back(&with_bf16);

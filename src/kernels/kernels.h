@@ -84,6 +84,8 @@ struct AttentionArgs {
   /// without keys has output 0 and minus infinity.
   int64_t key_begin = 0, key_end = INT64_MAX;
   float* log_sums = nullptr;
+  /// The softmax's weights and the values may be multiplied in bf16, where that is faster.
+  bool may_round = false;
 };
 
 enum class Activation : uint8_t { kSilu, kGeluTanh };

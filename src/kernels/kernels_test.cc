@@ -302,7 +302,7 @@ TEST_P(KernelsTest, AttentionMatchesScalar) {
     }
     Buffer q = Buffer::normal(c.queries * query_dim, random, 2);
     auto run = [&](const Kernels& kernels, Buffer& out, int64_t key_begin = 0, int64_t key_end = INT64_MAX,
-                   float* log_sums = nullptr) {
+                   float* log_sums = nullptr, bool may_round = false) {
       Memory scratch(kernels.attention_scratch_bytes(c.head_dim, c.heads / c.kv_heads));
       AttentionArgs args;
       args.query_end = c.queries;
@@ -326,12 +326,16 @@ TEST_P(KernelsTest, AttentionMatchesScalar) {
       args.key_begin = key_begin;
       args.key_end = key_end;
       args.log_sums = log_sums;
+      args.may_round = may_round;
       kernels.attention(args);
     };
     Buffer expected(c.queries * query_dim), actual(c.queries * query_dim);
     run(scalar_kernels(), expected);
     run(tested(), actual);
     EXPECT_TRUE(close(actual, expected, 1e-5)) << tested().name << " head_dim=" << c.head_dim << " past=" << c.past;
+
+    run(tested(), actual, 0, INT64_MAX, nullptr, true);  // bf16: at most 1/256 of the largest value
+    EXPECT_TRUE(close(actual, expected, 1e-2)) << tested().name << " head_dim=" << c.head_dim << " past=" << c.past;
 
     // The same in three parts of the keys, of which some queries see none.
     Buffer together(c.queries * query_dim), part(c.queries * query_dim);

@@ -12,6 +12,12 @@ namespace {
 constexpr int64_t kLogitBytes = int64_t{32} << 20;
 constexpr int64_t kHiddenBytes = int64_t{12} << 20;  // of a chunk's three matrices (tokens, hidden_dim)
 
+bool has_quantized_products(const models::LanguageModel& model) {
+  for (const nn::Declaration& weight : model.declarations().all())
+    if (weight.additions != nullptr && tensor::info(weight.destination->dtype).quantized) return true;
+  return false;
+}
+
 }  // namespace
 
 base::Status fits(const graph::KvCache& cache, int64_t count) {
@@ -25,6 +31,7 @@ Runner::Runner(const models::LanguageModel& model, base::ThreadPool& pool, const
     : model_(model),
       chunk_tokens_(
           std::clamp<int64_t>(kHiddenBytes / (3 * 4 * model.hyperparameters().hidden_dim) / 32 * 32, 256, 512)),
+      quantized_(has_quantized_products(model)),
       workspace_(pool, kernels) {}
 
 int64_t Runner::room(const Input& input, int64_t count) const {
@@ -106,7 +113,7 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
 
 void Runner::run_chunk(bool prompts, OnLogits on_logits) {
   graph::Graph graph(workspace_);
-  graph.set_may_round(prompts);
+  graph.set_may_round(prompts && quantized_);
   graph::Var hidden = model_.hidden(graph, {tokens_, segments_, wanted_});
   graph.set_may_round(false);
   graph::Var logits = model_.logits(graph, hidden);

@@ -34,7 +34,8 @@ base::Status fits(const graph::KvCache& cache, int64_t count);
 /// each with a ThreadPool of its own. `model`, `pool` and `kernels` must outlive it.
 class Runner {
  public:
-  /// Inputs of more tokens are prompts, for which weights may be rounded (kernels::LinearArgs::may_round).
+  /// Inputs of more tokens are prompts, which may be rounded for speed (kernels::LinearArgs::may_round), as long as the
+  /// model's weights are quantized.
   static constexpr int64_t kShortInput = 16;
 
   Runner(const models::LanguageModel& model, base::ThreadPool& pool,
@@ -73,6 +74,7 @@ class Runner {
 
   const models::LanguageModel& model_;
   int64_t chunk_tokens_;
+  bool quantized_;  // weights of products are
   graph::Workspace workspace_;
   // Of the chunk being built: kept to reuse their memory.
   std::vector<int32_t> tokens_;

@@ -173,6 +173,7 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
     args.output = out.mutable_data() + segment.first_row * out.cols();
     args.output_stride = out.cols();
     args.scratch = scratch.of(thread);
+    args.may_round = graph.may_round();
     return args;
   };
   auto split = [&](int64_t pieces, int64_t cost, auto&& compute) {

@@ -84,7 +84,7 @@ void block_scores(const retort::kernels::AttentionArgs& args, const AttentionScr
   }
 }
 
-template <class V>
+template <class V, class Pairs>
 void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
   int64_t dim = round_up(args.head_dim, V::kLanes), head_dim = args.head_dim;
   int group = args.num_heads / args.num_kv_heads;
@@ -94,7 +94,7 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
   int64_t first_key = args.window > 0 && first_position >= args.window ? first_position - args.window + 1 : 0;
   if (last_key >= args.key_end) last_key = args.key_end - 1;
   if (first_key < args.key_begin) first_key = args.key_begin;
-  if (rows > kFewRows) return attend_many<V>(args, kv_head, first_key, last_key);
+  if (rows > kFewRows || args.may_round) return attend_many<V, Pairs>(args, kv_head, first_key, last_key);
   AttentionScratch s(reinterpret_cast<float*>(args.scratch), rows, dim);
   for (int64_t r = 0; r < rows; ++r) {
     const float* q =
@@ -157,9 +157,10 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
   }
 }
 
-template <class V>
+/// Pairs, unless void: pairs of bf16, for calls that may round.
+template <class V, class Pairs = void>
 void simd_attention(const retort::kernels::AttentionArgs& args) {
-  for (int head = args.kv_head_begin; head < args.kv_head_end; ++head) attend_head<V>(args, head);
+  for (int head = args.kv_head_begin; head < args.kv_head_end; ++head) attend_head<V, Pairs>(args, head);
 }
 
 template <class V>

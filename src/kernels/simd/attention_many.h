@@ -157,8 +157,17 @@ void weigh(const ManyScratch<V>& s, const ManyRows& rows, int64_t first_key, int
   }
 }
 
-/// Rows of one key head, for args' keys from first_key to last_key.
-template <class V>
+/// Puts rows 2 i and 2 i + 1 of `count` rows into row i, as pairs of bf16; a missing last row counts as zero.
+template <class V, class Pairs>
+void pack_pairs(float* rows, int64_t count, int64_t width) {
+  for (int64_t j = 0; j < count; j += 2)
+    for (int64_t i = 0; i < width; i += V::kLanes)
+      Pairs::pack(V::load(rows + j * width + i), j + 1 < count ? V::load(rows + (j + 1) * width + i) : V(0.0f))
+          .store(rows + j / 2 * width + i);
+}
+
+/// Rows of one key head, for args' keys from first_key to last_key. Pairs, unless void: how values are summed in bf16.
+template <class V, class Pairs>
 void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_t first_key, int64_t last_key) {
   const int64_t head_dim = args.head_dim, dim = (head_dim + V::kLanes - 1) / V::kLanes * V::kLanes;
   const int64_t group = args.num_heads / args.num_kv_heads;
@@ -178,8 +187,12 @@ void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_
   std::fill(s.sums, s.sums + rows.rows * dim, 0.0f);
   const std::byte* keys = args.keys + kv_head * args.head_stride;
   const std::byte* values = args.values + kv_head * args.head_stride;
-  for (int64_t start = first_key; start <= last_key; start += kKeyBlock) {
-    const int64_t count = std::min(last_key + 1 - start, kKeyBlock);
+  // Blocks begin at multiples of their size, so that a row's sums do not depend on which rows it is computed with.
+  int64_t next = std::max(first_key / kKeyBlock * kKeyBlock, args.key_begin);
+  while (next <= last_key) {
+    const int64_t start = next;
+    next = std::min(start / kKeyBlock * kKeyBlock + kKeyBlock, last_key + 1);
+    const int64_t count = next - start;
     auto load = [&](const std::byte* from) {
       for (int64_t j = 0; j < count; ++j)
         load_kv<V>(args.type, from + (start + j) * args.position_stride, s.stored + j * dim, head_dim, dim);
@@ -193,6 +206,14 @@ void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_
       for (int64_t i = 0; i < dim; i += V::kLanes) (V::load(sums + i) * V(s.factor[r])).store(sums + i);
     }
     load(values);
+    if constexpr (!std::is_void_v<Pairs>) {
+      if (args.may_round) {
+        pack_pairs<V, Pairs>(s.scores, count, width);
+        pack_pairs<V, Pairs>(s.stored, count, dim);
+        gemm<Pairs, true>(s.scores, width, s.stored, dim, s.sums, dim, rows.rows, dim, (count + 1) / 2, true);
+        continue;
+      }
+    }
     gemm<V, true>(s.scores, width, s.stored, dim, s.sums, dim, rows.rows, dim, count, true);
   }
   for (int64_t r = 0; r < rows.rows; ++r) {
