@@ -27,6 +27,9 @@ struct MatmulScratch {
 template <class V, class E, int M, int N>
 inline void multiply_panel(const uint32_t* a, int64_t row_stride, int64_t step_stride, const uint32_t* panel,
                            int64_t steps, float* c, int64_t c_stride, bool accumulate, int cols) {
+#pragma GCC unroll 16
+  for (int m = 0; m < M; ++m)  // asked for now, so that adding and storing do not wait for the lines
+    for (int n = 0; n < N; ++n) __builtin_prefetch(c + m * c_stride + n * V::kLanes, 1);
   V sums[M][N];
 #pragma GCC unroll 16
   for (int m = 0; m < M; ++m)
