@@ -8,6 +8,10 @@
 
 namespace {
 
+inline float half_to_float(uint16_t half) {
+  return _cvtsh_ss(half);
+}
+
 /// Sixteen floats.
 struct Floats {
   static constexpr int kLanes = 16, kGemmVectors = 4;
@@ -39,26 +43,43 @@ struct Floats {
   }
   float sum() const { return _mm512_reduce_add_ps(v); }
   float largest() const { return _mm512_reduce_max_ps(v); }
+  /// Lane i is what `join` (of two vectors, lane by lane) makes of all lanes of v[i], i < 16.
+  template <class Join>
+  static Floats joined(const Floats* v, Join join) {
+    Floats pairs[8], fours[4], eights[2];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i)
+      pairs[i] = join(Floats(_mm512_unpacklo_ps(v[2 * i].v, v[2 * i + 1].v)),
+                      Floats(_mm512_unpackhi_ps(v[2 * i].v, v[2 * i + 1].v)));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      __m512d a = _mm512_castps_pd(pairs[2 * i].v), b = _mm512_castps_pd(pairs[2 * i + 1].v);
+      fours[i] =
+          join(Floats(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b))), Floats(_mm512_castpd_ps(_mm512_unpackhi_pd(a, b))));
+    }
+    auto halves = [&](Floats a, Floats b) {
+      return join(Floats(_mm512_shuffle_f32x4(a.v, b.v, 0x88)), Floats(_mm512_shuffle_f32x4(a.v, b.v, 0xdd)));
+    };
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) eights[i] = halves(fours[2 * i], fours[2 * i + 1]);
+    return halves(eights[0], eights[1]);
+  }
   /// Lane i is the sum of the lanes of v[i], i < 16.
   static Floats sums(const Floats* v) {
-    __m512 pairs[8], fours[4], eights[2];
-    for (int i = 0; i < 8; ++i)
-      pairs[i] =
-          _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i].v, v[2 * i + 1].v), _mm512_unpackhi_ps(v[2 * i].v, v[2 * i + 1].v));
-    for (int i = 0; i < 4; ++i) {
-      __m512d a = _mm512_castps_pd(pairs[2 * i]), b = _mm512_castps_pd(pairs[2 * i + 1]);
-      fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-    }
-    for (int i = 0; i < 2; ++i)
-      eights[i] = _mm512_add_ps(_mm512_shuffle_f32x4(fours[2 * i], fours[2 * i + 1], 0x88),
-                                _mm512_shuffle_f32x4(fours[2 * i], fours[2 * i + 1], 0xdd));
-    return Floats(_mm512_add_ps(_mm512_shuffle_f32x4(eights[0], eights[1], 0x88),
-                                _mm512_shuffle_f32x4(eights[0], eights[1], 0xdd)));
+    return joined(v, [](Floats a, Floats b) { return a + b; });
   }
-  friend Floats operator+(Floats a, Floats b) { return Floats(_mm512_add_ps(a.v, b.v)); }
-  friend Floats operator-(Floats a, Floats b) { return Floats(_mm512_sub_ps(a.v, b.v)); }
-  friend Floats operator*(Floats a, Floats b) { return Floats(_mm512_mul_ps(a.v, b.v)); }
-  friend Floats operator/(Floats a, Floats b) { return Floats(_mm512_div_ps(a.v, b.v)); }
+  friend Floats operator+(Floats a, Floats b) {
+    return Floats(_mm512_add_ps(a.v, b.v));
+  }
+  friend Floats operator-(Floats a, Floats b) {
+    return Floats(_mm512_sub_ps(a.v, b.v));
+  }
+  friend Floats operator*(Floats a, Floats b) {
+    return Floats(_mm512_mul_ps(a.v, b.v));
+  }
+  friend Floats operator/(Floats a, Floats b) {
+    return Floats(_mm512_div_ps(a.v, b.v));
+  }
 };
 
 }  // namespace

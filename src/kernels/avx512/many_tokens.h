@@ -40,26 +40,27 @@ struct SpanReader {
   static constexpr int kGroups = 32 / T::kGroup;  // per block
   static constexpr int kDots = T::kGroup / 4;     // vectors per group
   static constexpr int kHeld = (T::kBlocks > kSpan ? T::kBlocks : kSpan) * kGroups;
-  uint8_t* to;  // the tile's place for the first block at hand
+  uint8_t* to;    // the tile's place for the first block held
+  int first = 0;  // the group that the next call of read() begins with
   __m512 d[kHeld], m[kHeld];
 
   RETORT_INLINE void begin(int) {}
   RETORT_INLINE void dot(int group, int k, __m512i q) {
-    _mm512_store_si512(to + (group * kDots + k) * kVectors * 64, q);
+    _mm512_store_si512(to + ((first + group) * kDots + k) * kVectors * 64, q);
   }
-  RETORT_INLINE void end(int group, __m512 scale) { d[group] = scale; }
+  RETORT_INLINE void end(int group, __m512 scale) { d[first + group] = scale; }
   RETORT_INLINE void end(int group, __m512 scale, __m512 min) {
-    d[group] = scale;
-    m[group] = min;
+    d[first + group] = scale;
+    m[first + group] = min;
   }
 
   /// The largest magnitude that the groups' scales allow; NaN where one is.
-  RETORT_INLINE __m512 largest(int first, int count) const {
+  RETORT_INLINE __m512 largest(int begin, int count) const {
     __m512i most = _mm512_setzero_si512();
     auto consider = [&](__m512 value) {  // as integers, magnitudes order NaN last
       most = _mm512_max_epu32(most, _mm512_and_si512(_mm512_castps_si512(value), _mm512_set1_epi32(0x7fffffff)));
     };
-    for (int g = first; g < first + count; ++g) {
+    for (int g = begin; g < begin + count; ++g) {
       if constexpr (T::kHasMin) {
         consider(m[g]);
         consider(_mm512_fmadd_ps(d[g], _mm512_set1_ps(T::kMost), m[g]));
@@ -72,15 +73,15 @@ struct SpanReader {
 
   /// Rounds the quants of `count` groups to their common scale, which is returned: (q * factor + constant) / 256 in 16
   /// bits, the upper byte of which is the result.
-  RETORT_INLINE __m512 round(int first, int count) const {
-    __m512 most = largest(first, count);
+  RETORT_INLINE __m512 round(int begin, int count) const {
+    __m512 most = largest(begin, count);
     __m512 inverse = _mm512_maskz_div_ps(_mm512_cmp_ps_mask(most, _mm512_setzero_ps(), _CMP_NEQ_UQ),
                                          _mm512_set1_ps(127 * 256), most);
     auto both_halves = [](__m512i v) {
       return _mm512_or_si512(_mm512_slli_epi32(v, 16), _mm512_and_si512(v, _mm512_set1_epi32(0xffff)));
     };
     const __m512i upper = _mm512_set1_epi16(static_cast<int16_t>(0xff00));
-    for (int g = first; g < first + count; ++g) {
+    for (int g = begin; g < begin + count; ++g) {
       __m512i factor = _mm512_cvtps_epi32(_mm512_mul_ps(d[g], inverse)), constant;
       if constexpr (T::kHasMin)
         constant = _mm512_cvtps_epi32(_mm512_mul_ps(m[g], inverse));
@@ -111,19 +112,8 @@ void round_rows(const uint8_t* weights, int64_t row_bytes, int64_t blocks, int v
   float* scales = tile.scales + v * kLanes;
   for (int64_t block = 0; block < blocks;) {
     int held = 0;  // blocks that the reader has
-    if constexpr (T::kBlocks == 1) {
-      uint8_t* start = reader.to;
-      held = static_cast<int>(blocks - block < kSpan ? blocks - block : kSpan);
-      for (int b = 0; b < held; ++b) {
-        SpanReader<T, kVectors> one;
-        one.to = start + b * 8 * kVectors * 64;
-        T::read(weights, row_bytes, one);
-        reader.d[b] = one.d[0];
-        if constexpr (T::kHasMin) reader.m[b] = one.m[0];
-        weights += T::kBytes;
-      }
-    } else {
-      held = T::kBlocks;
+    for (; held < kSpan && block + held < blocks; held += T::kBlocks) {
+      reader.first = held * reader.kGroups;
       T::read(weights, row_bytes, reader);
       weights += T::kBytes;
     }

@@ -4,29 +4,11 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx512/floats.h"
 #include "kernels/kernels.h"
 
 namespace retort::kernels::avx512 {
 namespace {
-
-/// Lane i is the largest lane of v[i]; none is NaN.
-inline __m512 largest_of_each(const __m512* v) {
-  __m512 pairs[8], fours[4], eights[2];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i)
-    pairs[i] = _mm512_max_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    __m512d a = _mm512_castps_pd(pairs[2 * i]), b = _mm512_castps_pd(pairs[2 * i + 1]);
-    fours[i] = _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i)
-    eights[i] = _mm512_max_ps(_mm512_shuffle_f32x4(fours[2 * i], fours[2 * i + 1], 0x88),
-                              _mm512_shuffle_f32x4(fours[2 * i], fours[2 * i + 1], 0xdd));
-  return _mm512_max_ps(_mm512_shuffle_f32x4(eights[0], eights[1], 0x88),
-                       _mm512_shuffle_f32x4(eights[0], eights[1], 0xdd));
-}
 
 /// Lane 4 i + j is lane 4 j + i of v.
 inline __m512i transposed_lanes(__m512i v) {
@@ -41,13 +23,13 @@ inline __m512i add_neighbours(__m512i a, __m512i b) {
 /// `count` (1 to 16) blocks at x, to block number `at` of `out`, counted through all rows.
 inline void quantize_blocks(const float* x, int count, const QuantizedRows& out, int64_t at) {
   auto block = [&](int i) { return x + 32 * (i < count ? i : count - 1); };
-  __m512 most[16];
+  Floats most[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) {
     __m512 a = _mm512_abs_ps(_mm512_loadu_ps(block(i))), b = _mm512_abs_ps(_mm512_loadu_ps(block(i) + 16));
-    most[i] = _mm512_max_ps(b, _mm512_max_ps(a, _mm512_setzero_ps()));  // NaN in the first operand gives the second
+    most[i].v = _mm512_max_ps(b, _mm512_max_ps(a, _mm512_setzero_ps()));  // NaN in the first operand gives the second
   }
-  const __m512 largest = largest_of_each(most), top = _mm512_set1_ps(127), bottom = _mm512_set1_ps(-127);
+  const __m512 largest = Floats::joined(most, Floats::max).v, top = _mm512_set1_ps(127), bottom = _mm512_set1_ps(-127);
   const __m512 scales = _mm512_div_ps(largest, top);
   __mmask16 usable = _mm512_cmp_ps_mask(largest, _mm512_setzero_ps(), _CMP_GT_OQ) &
                      _mm512_cmp_ps_mask(largest, _mm512_set1_ps(3.402823466e38f), _CMP_LE_OQ);

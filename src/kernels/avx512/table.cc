@@ -11,10 +11,6 @@
 
 namespace {
 
-inline float half_to_float(uint16_t half) {
-  return _cvtsh_ss(half);
-}
-
 template <bool kWide>
 inline __m256i dot_u8s8(__m256i sum, __m256i u, __m256i s) {
   return _mm256_dpbusd_epi32(sum, u, s);

@@ -1,7 +1,7 @@
 // The AVX-512 training kernels with bf16 products where they are asked for.
 #include "kernels/training.h"
 
-#include "kernels/avx512/floats.h"
+#include "kernels/avx512/bfloat_pairs.h"
 #include "kernels/avx512/transpose.h"
 #include "kernels/x86/dequantize.h"
 
@@ -13,10 +13,7 @@ struct BfloatSteps {
   using Steps = __m512i;
   static Steps load(const uint32_t* p) { return _mm512_loadu_si512(p); }
   static Steps broadcast(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int>(*p)); }
-  static __m512i widened(Floats x) { return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v))); }
-  static Steps interleave(Floats even, Floats odd) {
-    return _mm512_or_si512(widened(even), _mm512_slli_epi32(widened(odd), 16));
-  }
+  static Steps interleave(Floats even, Floats odd) { return bfloat_pairs(even, odd); }
   static Steps interleave_stored(const std::byte* even, const std::byte* odd) {
     __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(even)));
     __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd)));

@@ -21,10 +21,6 @@ inline float dot(const float* a, const float* b, int64_t padded) {
   return sum.sum();
 }
 
-inline int64_t round_up(int64_t n, int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
-
 /// The parts of the scratch memory.
 struct AttentionScratch {
   float *queries, *sums, *scores, *values, *largest, *total;

@@ -15,6 +15,10 @@ namespace {
 
 constexpr float kNoScore = -1e30f;  // below every score, and finite: differences stay numbers
 
+inline int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
 /// C (rows, n) = or += A B: B (depth, n) and C row-major, n = kVectors * V::kLanes; A (rows, depth) row-major or, when
 /// kTransposed, (depth, rows).
 template <class V, int kRows, int kVectors, bool kTransposed>
@@ -106,7 +110,7 @@ struct ManyRows {
 template <class V>
 struct ManyScratch {
   float *queries, *sums, *scores, *stored, *largest, *total, *factor;
-  static int64_t width_of(int64_t rows) { return (rows + V::kLanes - 1) / V::kLanes * V::kLanes; }
+  static int64_t width_of(int64_t rows) { return round_up(rows, V::kLanes); }
   static int64_t floats(int64_t rows, int64_t dim) {
     return width_of(rows) * (dim + kKeyBlock + 3) + rows * dim + kKeyBlock * dim;
   }
@@ -169,7 +173,7 @@ void pack_pairs(float* rows, int64_t count, int64_t width) {
 /// Rows of one key head, for args' keys from first_key to last_key. Pairs, unless void: how values are summed in bf16.
 template <class V, class Pairs>
 void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_t first_key, int64_t last_key) {
-  const int64_t head_dim = args.head_dim, dim = (head_dim + V::kLanes - 1) / V::kLanes * V::kLanes;
+  const int64_t head_dim = args.head_dim, dim = round_up(head_dim, V::kLanes);
   const int64_t group = args.num_heads / args.num_kv_heads;
   const ManyRows rows{(args.query_end - args.query_begin) * group, group, args.first_position + args.query_begin,
                       args.window};
