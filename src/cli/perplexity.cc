@@ -18,12 +18,13 @@ struct Options {
   EngineOptions engine;
   std::string file;
   int64_t chunks = -1;
-  bool json = false;
+  bool exact = false, json = false;
 };
 
 base::Result<int> run(const Options& options) {
   RETORT_TRY(Engine engine, Engine::load(options.engine));
   RETORT_TRY(std::string text, read_input(options.file));
+  engine.runner->set_may_round(!options.exact);
   runtime::PerplexityOptions settings;
   if (options.engine.context > 0) settings.context = options.engine.context;
   settings.max_chunks = options.chunks;
@@ -58,6 +59,8 @@ void add_perplexity(CLI::App& app, int& exit_code) {
   add_engine_options(*command, options->engine);
   command->add_option("file", options->file, "The text; - or nothing: stdin");
   command->add_option("--chunks", options->chunks, "Windows to measure at most; -1: all")->capture_default_str();
+  command->add_flag("--exact", options->exact,
+                    "Without the rounding for speed of prompts, as 'retort logits' computes");
   command->add_flag("--json", options->json,
                     "Print {\"perplexity\",\"stderr\",\"tokens\",\"chunks\",\"tokens_per_s\"}");
   command->footer(

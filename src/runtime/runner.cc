@@ -113,7 +113,7 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
 
 void Runner::run_chunk(bool prompts, OnLogits on_logits) {
   graph::Graph graph(workspace_);
-  graph.set_may_round(prompts && quantized_);
+  graph.set_may_round(prompts && quantized_ && may_round_);
   graph::Var hidden = model_.hidden(graph, {tokens_, segments_, wanted_});
   graph.set_may_round(false);
   graph::Var logits = model_.logits(graph, hidden);

@@ -53,6 +53,10 @@ class Runner {
   /// After the first calls of one shape, nothing is allocated.
   base::Status run(std::span<const Input> inputs, OnLogits on_logits);
 
+  /// Whether prompts may be rounded for speed (at first they may). Not, when logits are compared with another
+  /// program's.
+  void set_may_round(bool may_round) { may_round_ = may_round; }
+
   /// A cache of the model's shape.
   base::Result<graph::KvCache> make_cache(int64_t capacity, kernels::KvType type = kernels::KvType::kF16) const {
     return graph::KvCache::create(model_.kv_shape(), capacity, type);
@@ -75,6 +79,7 @@ class Runner {
   const models::LanguageModel& model_;
   int64_t chunk_tokens_;
   bool quantized_;  // weights of products are
+  bool may_round_ = true;
   graph::Workspace workspace_;
   // Of the chunk being built: kept to reuse their memory.
   std::vector<int32_t> tokens_;
