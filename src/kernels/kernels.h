@@ -86,6 +86,8 @@ struct AttentionArgs {
   float* log_sums = nullptr;
   /// The softmax's weights and the values may be multiplied in bf16, where that is faster.
   bool may_round = false;
+  /// Beside may_round: queries and keys, too.
+  bool may_round_scores = false;
 };
 
 enum class Activation : uint8_t { kSilu, kGeluTanh };

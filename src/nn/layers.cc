@@ -75,7 +75,9 @@ Var Attention::operator()(Graph& graph, const Var& x, const graph::Batch& batch,
   }
   q = graph::apply_rope(graph, q, shape_.head_dim, rope, angles);
   k = graph::apply_rope(graph, k, shape_.head_dim, rope, angles);
-  return output_(graph, graph::attention(graph, q, k, v, shape_, layer_, batch));
+  graph::AttentionShape shape = shape_;
+  shape.may_round_scores = head_norms_ || (!query_.weights().bias && !key_.weights().bias);
+  return output_(graph, graph::attention(graph, q, k, v, shape, layer_, batch));
 }
 
 void GatedMlp::declare(Declarations& declarations, const std::string& prefix, int64_t model_dim, int64_t hidden_dim,

@@ -174,6 +174,7 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
     args.output_stride = out.cols();
     args.scratch = scratch.of(thread);
     args.may_round = graph.may_round();
+    args.may_round_scores = shape.may_round_scores && segment.cache != nullptr;
     return args;
   };
   auto split = [&](int64_t pieces, int64_t cost, auto&& compute) {

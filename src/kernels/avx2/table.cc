@@ -5,6 +5,7 @@
 
 #include "kernels/avx2/floats.h"
 #include "kernels/avx2/quantize_rows.h"
+#include "kernels/avx2/transpose.h"
 #include "kernels/kernels.h"
 #include "kernels/quantize.h"
 

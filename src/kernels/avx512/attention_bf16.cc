@@ -1,5 +1,6 @@
-// Attention with AVX512-BF16: values are summed in pairs of bf16 where a call may round.
+// Attention with AVX512-BF16: products take pairs of bf16 where a call may round.
 #include "kernels/avx512/bfloat_pairs.h"
+#include "kernels/avx512/transpose.h"
 #include "kernels/kernels.h"
 
 namespace {
@@ -14,6 +15,10 @@ struct FloatPairs : Floats {
   }
   /// Pairs of the lanes of a and b.
   static FloatPairs pack(Floats a, Floats b) { return Floats(_mm512_castsi512_ps(bfloat_pairs(a, b))); }
+  /// Pairs of neighbouring lanes, a's before b's.
+  static FloatPairs pack_neighbours(Floats a, Floats b) {
+    return Floats(_mm512_castsi512_ps(reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(b.v, a.v))));
+  }
 
  private:
   static __m512bh bits(FloatPairs x) { return reinterpret_cast<__m512bh>(x.v); }

@@ -6,6 +6,7 @@
 
 #include "kernels/avx512/floats.h"
 #include "kernels/avx512/quantize_rows.h"
+#include "kernels/avx512/transpose.h"
 #include "kernels/kernels.h"
 #include "kernels/quantize.h"
 

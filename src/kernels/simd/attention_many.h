@@ -1,6 +1,6 @@
 // Attention of many rows of queries (a prompt's), a block of keys at a time. Scores are kept key by key, one lane a row
 // of queries: keys and values are used in the order they are stored in, the softmax never adds up lanes, and what a row
-// must not see of a key is the beginning or the end of that key's scores.
+// must not see of a key is the beginning or the end of that key's scores. The including file has transpose_steps.
 #pragma once
 
 #include <algorithm>
@@ -170,7 +170,40 @@ void pack_pairs(float* rows, int64_t count, int64_t width) {
           .store(rows + j / 2 * width + i);
 }
 
-/// Rows of one key head, for args' keys from first_key to last_key. Pairs, unless void: how values are summed in bf16.
+/// Puts elements 2 i and 2 i + 1 of a row of n, a multiple of V::kLanes, into element i, as a pair of bf16.
+template <class V, class Pairs>
+void pack_neighbours(float* row, int64_t n) {
+  for (int64_t i = 0; i < n; i += 2 * V::kLanes)
+    Pairs::pack_neighbours(V::load(row + i), i + V::kLanes < n ? V::load(row + i + V::kLanes) : V(0.0f))
+        .store(row + i / 2);
+}
+
+/// The queries of one key head, scaled, element by element. Lanes without a row get the last one's.
+template <class V>
+void load_queries(const retort::kernels::AttentionArgs& args, const ManyRows& rows, int kv_head,
+                  const ManyScratch<V>& s) {
+  constexpr int kLanes = V::kLanes;
+  const int64_t width = s.width_of(rows.rows), head_dim = args.head_dim, whole = head_dim / kLanes * kLanes;
+  for (int64_t r = 0; r < width; r += kLanes) {
+    const float* from[kLanes];
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      int64_t row = std::min(r + lane, rows.rows - 1), head = kv_head * rows.group + row % rows.group;
+      from[lane] = args.queries + (args.query_begin + row / rows.group) * args.query_stride + head * head_dim;
+    }
+    for (int64_t i = 0; i < whole; i += kLanes) {
+      const uint32_t* steps[kLanes];
+      for (int lane = 0; lane < kLanes; ++lane) steps[lane] = reinterpret_cast<const uint32_t*>(from[lane] + i);
+      transpose_steps(steps, reinterpret_cast<uint32_t*>(s.queries + i * width + r), width);
+    }
+    for (int64_t i = whole; i < head_dim; ++i)
+      for (int lane = 0; lane < kLanes; ++lane) s.queries[i * width + r + lane] = from[lane][i];
+    for (int64_t i = 0; i < head_dim; ++i)
+      (V::load(s.queries + i * width + r) * V(args.scale)).store(s.queries + i * width + r);
+  }
+}
+
+/// Rows of one key head, for args' keys from first_key to last_key. Pairs, unless void: how products take pairs of
+/// bf16.
 template <class V, class Pairs>
 void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_t first_key, int64_t last_key) {
   const int64_t head_dim = args.head_dim, dim = round_up(head_dim, V::kLanes);
@@ -182,12 +215,12 @@ void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_
   auto head_of = [&](int64_t r) { return kv_head * group + r % group; };
   std::fill(s.largest, s.largest + width, kNoScore);
   std::fill(s.total, s.total + width, 0.0f);
-  for (int64_t r = 0; r < rows.rows; ++r) {
-    const float* q = args.queries + (args.query_begin + r / group) * args.query_stride + head_of(r) * head_dim;
-    for (int64_t i = 0; i < head_dim; ++i) s.queries[i * width + r] = q[i] * args.scale;
+  load_queries<V>(args, rows, kv_head, s);
+  bool rounded_scores = false;
+  if constexpr (!std::is_void_v<Pairs>) {
+    rounded_scores = args.may_round && args.may_round_scores;
+    if (rounded_scores) pack_pairs<V, Pairs>(s.queries, head_dim, width);
   }
-  for (int64_t i = 0; i < head_dim; ++i)
-    std::fill(s.queries + i * width + rows.rows, s.queries + (i + 1) * width, 0.0f);
   std::fill(s.sums, s.sums + rows.rows * dim, 0.0f);
   const std::byte* keys = args.keys + kv_head * args.head_stride;
   const std::byte* values = args.values + kv_head * args.head_stride;
@@ -202,7 +235,14 @@ void attend_many(const retort::kernels::AttentionArgs& args, int kv_head, int64_
         load_kv<V>(args.type, from + (start + j) * args.position_stride, s.stored + j * dim, head_dim, dim);
     };
     load(keys);
-    gemm<V, false>(s.stored, dim, s.queries, width, s.scores, width, count, width, head_dim, false);
+    if (rounded_scores) {
+      if constexpr (!std::is_void_v<Pairs>) {
+        for (int64_t j = 0; j < count; ++j) pack_neighbours<V, Pairs>(s.stored + j * dim, dim);
+        gemm<Pairs, false>(s.stored, dim, s.queries, width, s.scores, width, count, width, (head_dim + 1) / 2, false);
+      }
+    } else {
+      gemm<V, false>(s.stored, dim, s.queries, width, s.scores, width, count, width, head_dim, false);
+    }
     weigh(s, rows, start, count);
     for (int64_t r = 0; r < rows.rows; ++r) {
       if (s.factor[r] == 1) continue;
