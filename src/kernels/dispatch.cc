@@ -1,7 +1,5 @@
 // Which instruction sets this machine has, and which table to use.
-#if defined(__x86_64__)
-#include <cpuid.h>
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
 #include <fmt/format.h>
@@ -12,11 +10,17 @@
 
 #include "kernels/kernels.h"
 #include "kernels/scalar/kernels_scalar.h"
+#if defined(__x86_64__)
+#include "kernels/x86/features.h"
+#endif
 
 namespace retort::kernels {
 
 #if defined(__x86_64__)
 namespace avx2 {
+extern const Kernels kTable;
+}
+namespace avx2_vnni {
 extern const Kernels kTable;
 }
 namespace avx512 {
@@ -38,22 +42,14 @@ extern const Kernels kTable;
 
 namespace {
 
-#if defined(__x86_64__)
-bool has_f16c() {  // Clang 14's __builtin_cpu_supports does not know it
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & (1u << 29)) != 0;
-}
-bool has_avx512_bf16() {  // nor this
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
-}
-#endif
-
 std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> tables = {&scalar::kTable};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) tables.push_back(&avx2::kTable);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) {
+    tables.push_back(&avx2::kTable);
+    if (has_avx_vnni()) tables.push_back(&avx2_vnni::kTable);
+  }
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
     tables.push_back(&avx512::kTable);

@@ -6,6 +6,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "kernels/x86/features.h"
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -105,11 +107,6 @@ AmxFeatures amx_features() {
   if (::syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) return {};
   return {(d & kInt8) != 0, (d & kBf16) != 0};
 }
-
-bool has_avx_vnni() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;
-}
 #endif
 
 RoofLoops find_loops() {
@@ -125,7 +122,7 @@ RoofLoops find_loops() {
     loops.read = avx512::roof_read;
     loops.int8 = avx512::roof_int8;
     loops.fp32 = avx512::roof_fp32;
-    if (__builtin_cpu_supports("avx512bf16")) loops.bf16 = avx512_bf16::roof_bf16;
+    if (has_avx512_bf16()) loops.bf16 = avx512_bf16::roof_bf16;
     AmxFeatures amx = amx_features();
     if (amx.int8) loops.tile_int8 = amx::roof_int8;
     if (amx.bf16) loops.tile_bf16 = amx::roof_bf16;

@@ -1,0 +1,108 @@
+// The rest of a table of 256-bit vectors, and the table itself. Each table's file defines dot_u8s8, then includes this,
+// then defines kTable as avx2_table("its name").
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/avx2/floats.h"
+#include "kernels/avx2/quantize_rows.h"
+#include "kernels/avx2/transpose.h"
+#include "kernels/kernels.h"
+#include "kernels/quantize.h"
+
+namespace {
+
+inline float half_to_float(uint16_t half) {
+  return _cvtsh_ss(half);
+}
+
+/// Tiles of 8 weight rows by up to 4 tokens.
+struct Isa {
+  using I = __m256i;
+  using F = __m256;
+  static constexpr int kRows = 8, kTokens = 4;
+  static constexpr bool kStartsFromOffset = false, kFewTokensElsewhere = false;
+  static F zero() { return _mm256_setzero_ps(); }
+  static I zero_int() { return _mm256_setzero_si256(); }
+  static I broadcast(const int32_t* p) { return _mm256_set1_epi32(*p); }
+  static I load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static F load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
+  template <bool kWide>
+  static I dot(I sum, I weights, const int8_t* four) {
+    int32_t bytes;
+    __builtin_memcpy(&bytes, four, 4);
+    return dot_u8s8<kWide>(sum, weights, _mm256_set1_epi32(bytes));
+  }
+  static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F fma(F a, const float* factor, F sum) { return _mm256_fmadd_ps(a, _mm256_set1_ps(*factor), sum); }
+
+  /// rows[r] holds 8 dwords; vector j of `out` gets dword j of all 8 rows.
+  static void store_transposed(const __m256i* rows, uint8_t* out) {
+    __m256i a[8], b[8];
+    for (int i = 0; i < 4; ++i) {
+      b[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+      b[2 * i + 1] = _mm256_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; ++i)
+      for (int j = 0; j < 2; ++j) {
+        a[4 * i + 2 * j] = _mm256_unpacklo_epi64(b[4 * i + j], b[4 * i + 2 + j]);
+        a[4 * i + 2 * j + 1] = _mm256_unpackhi_epi64(b[4 * i + j], b[4 * i + 2 + j]);
+      }
+    for (int k = 0; k < 4; ++k) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32 * k), _mm256_permute2x128_si256(a[k], a[4 + k], 0x20));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32 * (k + 4)),
+                          _mm256_permute2x128_si256(a[k], a[4 + k], 0x31));
+    }
+  }
+};
+
+}  // namespace
+
+#include "kernels/simd/attention.h"
+#include "kernels/x86/linear.h"
+
+namespace retort::kernels::avx2 {
+extern const TrainingKernels kTraining;  // training.cc
+}
+
+namespace {
+
+void store_kv(retort::kernels::KvType type, const float* x, std::byte* out, int64_t n) {
+  using retort::kernels::KvType;
+  if (type != KvType::kF16) {
+    retort::tensor::DType dtype = type == KvType::kF32 ? retort::tensor::DType::kF32 : retort::tensor::DType::kQ8_0;
+    return retort::kernels::quantize_row(dtype, x, out, n);
+  }
+  auto* halves = reinterpret_cast<uint16_t*>(out);
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(halves + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+  for (; i < n; ++i) halves[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
+}
+
+constexpr retort::kernels::Kernels avx2_table(std::string_view name) {
+  return {
+      .name = name,
+      .quantize_rows = quantize_rows,
+      .linear = any_linear<Floats>,
+      .linear_scratch_bytes = any_linear_scratch_bytes,
+      .linear_row_grain = any_linear_row_grain,
+      .attention = simd_attention<Floats>,
+      .attention_scratch_bytes = simd_attention_scratch_bytes<Floats>,
+      .store_kv = store_kv,
+      .rms_norm = simd_rms_norm<Floats>,
+      .rope = simd_rope<Floats>,
+      .gated = simd_gated<Floats>,
+      .add = simd_add<Floats>,
+      .scale = simd_scale<Floats>,
+      .dequantize_row = retort::kernels::dequantize_row,
+      .training = &retort::kernels::avx2::kTraining,
+  };
+}
+
+}  // namespace
