@@ -108,22 +108,31 @@ base::Result<std::string> write_outputs(const TuneOptions& options, const traini
   return path;
 }
 
-/// Scores the trained model on the first validation rows; nothing when there are none.
-base::Result<std::optional<tasks::Evaluation>> score(const TuneOptions& options, const Inputs& in,
-                                                     const training::Student& student, base::ThreadPool& pool,
-                                                     const std::atomic<bool>& cancelled) {
-  if (!in.validation_rows || options.score_rows == 0) return std::optional<tasks::Evaluation>();
+/// Scores the model as it is now on the first validation rows.
+base::Result<tasks::Evaluation> score(const Inputs& in, int64_t most_rows, const training::Student& student,
+                                      base::ThreadPool& pool, const std::atomic<bool>& cancelled,
+                                      base::FunctionRef<void(int64_t done, int64_t total)> on_progress) {
   training::RowFile rows = *in.validation_rows;
-  if (static_cast<int64_t>(rows.rows.size()) > options.score_rows)
-    rows.rows.resize(static_cast<size_t>(options.score_rows));
+  if (static_cast<int64_t>(rows.rows.size()) > most_rows) rows.rows.resize(static_cast<size_t>(most_rows));
   RETORT_TRY(std::unique_ptr<runtime::Model> model, runtime::Model::load(in.model_path));
   runtime::Runner runner(student.model(), pool);
   tasks::EvaluateOptions settings;
   settings.cancelled = &cancelled;
-  base::Progress progress("score", base::ProgressUnit::kItems, "rows");
-  return tasks::evaluate(*model, runner, rows, *in.prompt, *in.format, settings, [&](int64_t done, int64_t total) {
-    progress.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
-  });
+  return tasks::evaluate(*model, runner, rows, *in.prompt, *in.format, settings, on_progress);
+}
+
+/// What to measure at each evaluation: the task's scores. One that is interrupted counts for nothing.
+training::Measure measure_scores(const TuneOptions& options, const Inputs& in, const training::Student& student,
+                                 base::ThreadPool& pool, const std::atomic<bool>& cancelled) {
+  if (!in.validation_rows || options.eval_rows == 0) return {};
+  return [&]() -> base::Result<std::vector<std::pair<std::string, double>>> {
+    std::vector<std::pair<std::string, double>> figures;
+    auto evaluation = score(in, options.eval_rows, student, pool, cancelled, [](int64_t, int64_t) {});
+    if (!evaluation && cancelled) return figures;
+    if (!evaluation) return tl::unexpected(evaluation.error());
+    for (const tasks::Metric& metric : evaluation->metrics) figures.emplace_back(metric.name, metric.estimate.value);
+    return figures;
+  };
 }
 
 /// Adds the scores and some answers to the report.
@@ -146,10 +155,16 @@ void print_step(const TuneOptions& options, const training::LogRow& row, int64_t
   double validation = row.value(training::kValidationLoss);
   if (options.json)
     fmt::print("{}", training::to_json_line(row));
-  else if (!std::isnan(validation))
-    fmt::print(stderr, "{}step {} of {}: loss {:.4f}, validation loss {:.4f}, {:.0f} tokens/s, {} MiB\n",
-               terminal ? "\r\033[K" : "", row.step, total, row.value(training::kLoss), validation,
+  else if (!std::isnan(validation)) {
+    std::string scores;
+    for (size_t i = 0; i < row.values.size(); ++i)
+      if (row.values[i].first == training::kValidationLoss)
+        for (size_t j = i + 1; j < row.values.size(); ++j)
+          scores += fmt::format(", {} {:.3f}", row.values[j].first, row.values[j].second);
+    fmt::print(stderr, "{}step {} of {}: loss {:.4f}, validation loss {:.4f}{}, {:.0f} tokens/s, {} MiB\n",
+               terminal ? "\r\033[K" : "", row.step, total, row.value(training::kLoss), validation, scores,
                row.value(training::kTokensPerSecond), peak_rss_bytes() >> 20);
+  }
   progress.set_note(fmt::format("loss {:.3f}  {:.0f} tokens/s  {} MiB", row.value(training::kLoss),
                                 row.value(training::kTokensPerSecond), peak_rss_bytes() >> 20));
   progress.update(static_cast<uint64_t>(row.step), static_cast<uint64_t>(total));
@@ -174,6 +189,7 @@ base::Result<int> run(const TuneOptions& options) {
   InterruptGuard interrupt;
   training::TrainerOptions settings = options.trainer_options(*student, in.model_path);
   settings.cancelled = &interrupt.flag();
+  settings.measure = measure_scores(options, in, *student, pool, interrupt.flag());
   training::Trainer trainer(*student, pool, in.training, in.validation, options.output, settings);
   fmt::print(stderr, "training {} parameters\n", student->num_parameters());
   base::Result<training::TrainingSummary> summary = [&] {
@@ -210,8 +226,14 @@ base::Result<int> run(const TuneOptions& options) {
                          {"stopped_early", summary->stopped_early},
                          {"peak_rss_bytes", peak_rss_bytes()}};
   if (progress.best_loss) json["best_validation_loss"] = *progress.best_loss;
-  RETORT_TRY(std::optional<tasks::Evaluation> evaluation, score(options, in, *student, pool, interrupt.flag()));
-  if (evaluation) add_score(*evaluation, *in.validation_rows, report, json);
+  if (in.validation_rows && options.score_rows > 0) {
+    base::Progress bar("score", base::ProgressUnit::kItems, "rows");
+    RETORT_TRY(tasks::Evaluation evaluation,
+               score(in, options.score_rows, *student, pool, interrupt.flag(), [&](int64_t done, int64_t total) {
+                 bar.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+               }));
+    add_score(evaluation, *in.validation_rows, report, json);
+  }
   report.settings = settings.settings;
   report.machine = training::describe_machine(pool.num_threads(), std::string(kernels::active().name));
   report.rows = trainer.rows();

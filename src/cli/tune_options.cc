@@ -108,6 +108,11 @@ void add_tune_options(CLI::App& command, TuneOptions& options) {
   command.add_option("--score-rows", options.score_rows, "Validation rows whose answers are scored at the end")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command
+      .add_option("--eval-rows", options.eval_rows,
+                  "Validation rows whose answers are scored at each measurement, beside the loss of all; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.add_option("--patience", trainer.patience, "Stop after so many measurements without improvement; 0: never")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--checkpoint-every", trainer.checkpoint_every, "Steps")

@@ -23,6 +23,7 @@ struct TuneOptions {
   training::TrainerOptions trainer;
   int64_t memory_bytes = 0;  // that the process should stay within; 0: not said
   int64_t score_rows = 200;  // of the validation data, on which the tuned model is scored
+  int64_t eval_rows = 50;    // of them, at each measurement while it is tuned
   int threads = 0;
   bool json = false;
 

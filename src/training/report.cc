@@ -170,7 +170,8 @@ std::string to_html(const Report& report) {
   html += chart("Loss", {{"each step", "faint", thin(loss, kMaxPoints)},
                          {"running mean", "a", thin(smooth(loss), kMaxPoints)},
                          {"validation", "b", curve(report.rows, kValidationLoss), true}});
-  std::vector<std::string> drawn = {kLoss, kValidationLoss, kLearningRate, kTokensPerSecond, kGradientNorm};
+  std::vector<std::string> drawn = {kLoss,         kValidationLoss, kLearningRate, kTokensPerSecond,
+                                    kGradientNorm, kTokens,         kEpoch};
   std::vector<std::string> metrics;  // whatever else evaluations measured
   for (const LogRow& row : report.rows)
     if (std::isfinite(row.value(kValidationLoss)))

@@ -28,6 +28,8 @@ inline constexpr const char* kLoss = "loss";
 inline constexpr const char* kLearningRate = "learning_rate";
 inline constexpr const char* kTokensPerSecond = "tokens_per_s";
 inline constexpr const char* kGradientNorm = "gradient_norm";
+inline constexpr const char* kTokens = "tokens";
+inline constexpr const char* kEpoch = "epoch";
 inline constexpr const char* kValidationLoss = "validation_loss";
 
 /// The page: no scripts, no external resources, light and dark. All text is escaped.

@@ -121,10 +121,10 @@ double Trainer::step(std::span<const int64_t> batch, int64_t number) {
 
 void Trainer::plan_memory() {
   // What one token keeps for a layer is the difference between keeping none and keeping all, over a few tokens.
-  constexpr int64_t kTokens = 32;
-  std::vector<int32_t> tokens(kTokens, 0);
-  graph::Segment segment{0, kTokens, 0, nullptr};
-  std::vector<int64_t> wanted = {kTokens - 1};
+  constexpr int64_t kProbe = 32;
+  std::vector<int32_t> tokens(kProbe, 0);
+  graph::Segment segment{0, kProbe, 0, nullptr};
+  std::vector<int64_t> wanted = {kProbe - 1};
   auto used = [&](int64_t kept) {
     student_.training().blocks_kept = kept;
     graph::Graph graph(workspace_, &student_.training());
@@ -132,7 +132,7 @@ void Trainer::plan_memory() {
     return workspace_.arena().used_bytes();
   };
   int64_t layers = student_.model().hyperparameters().num_layers;
-  int64_t per_block = std::max<int64_t>(1, (used(layers) - used(0)) / kTokens / layers);
+  int64_t per_block = std::max<int64_t>(1, (used(layers) - used(0)) / kProbe / layers);
   int64_t longest = std::max(options_.pass_tokens, data_.longest);
   student_.training().blocks_kept = std::clamp<int64_t>(options_.activation_bytes / (per_block * longest), 0, layers);
   workspace_.arena().trim();
@@ -179,6 +179,10 @@ base::Status Trainer::checkpoint(const Progress& progress) {
 base::Status Trainer::evaluate_and_keep_best(Progress& progress, LogRow& row) {
   double loss = evaluate(validation_);
   row.values.emplace_back(kValidationLoss, loss);
+  if (options_.measure) {
+    RETORT_TRY(auto figures, options_.measure());
+    row.values.insert(row.values.end(), figures.begin(), figures.end());
+  }
   if (progress.best_loss && !(loss < *progress.best_loss)) {
     ++progress.evaluations_since_best;
     return {};
@@ -242,9 +246,9 @@ base::Result<TrainingSummary> Trainer::run(const std::function<void(const LogRow
                   {kLearningRate, rate},
                   {kGradientNorm, norm},
                   {kTokensPerSecond, static_cast<double>(tokens) / seconds},
-                  {"tokens", static_cast<double>(progress.tokens)},
-                  {"epoch", static_cast<double>(progress.epoch) +
-                                static_cast<double>(progress.step_in_epoch) / static_cast<double>(batches.size())}};
+                  {kTokens, static_cast<double>(progress.tokens)},
+                  {kEpoch, static_cast<double>(progress.epoch) +
+                               static_cast<double>(progress.step_in_epoch) / static_cast<double>(batches.size())}};
     bool last = progress.step == schedule_.total_steps;
     bool due = options_.evaluate_every > 0 ? progress.step % options_.evaluate_every == 0 : progress.step_in_epoch == 0;
     if (!validation_.examples.empty() && (due || last)) RETORT_TRY_STATUS(evaluate_and_keep_best(progress, row));

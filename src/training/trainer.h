@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,9 @@
 #include "training/student.h"
 
 namespace retort::training {
+
+/// Figures of the validation data besides its loss, by name.
+using Measure = std::function<base::Result<std::vector<std::pair<std::string, double>>>()>;
 
 struct TrainerOptions {
   double epochs = 3;
@@ -29,6 +33,7 @@ struct TrainerOptions {
   double clip = 1;             // limit of the gradient's norm; 0: none
   double dropout = 0;          // of adapters' inputs
   int64_t evaluate_every = 0;  // steps; 0: at the end of each epoch
+  Measure measure;             // called at each evaluation, unless empty: a task's scores, for the log and the report
   int64_t checkpoint_every = 50;
   int64_t patience = 0;  // evaluations without improvement before the run ends; 0: never
   kernels::Precision precision = kernels::Precision::kBfloat16;

@@ -54,6 +54,11 @@ class Tune(unittest.TestCase):
         self.assertEqual(summary["steps"], 48)
         self.assertLess(summary["best_validation_loss"], steps[0]["loss"] / 3)
         self.assertEqual(summary["metrics"]["accuracy"]["value"], 1)
+        scores = [row["accuracy"] for row in steps if "validation_loss" in row]  # at the end of each epoch
+        self.assertEqual(len(scores), 8)
+        self.assertEqual(scores[-1], 1)
+        self.assertIn("accuracy (validation)", (self.path / "a/report.html").read_text())
+        self.assertNotIn("epoch (validation)", (self.path / "a/report.html").read_text())
         self.assertEqual(summary["metrics"]["rows"], len(ROWS))
         for name in ("adapter.gguf", "peft/adapter_config.json", "peft/adapter_model.safetensors", "task.json", "metrics.jsonl",
                      "report.html", "checkpoint.bin"):
