@@ -277,6 +277,17 @@ TEST_P(KernelsTest, QuantizeRowsMatchesScalar) {
   }
 }
 
+TEST_P(KernelsTest, StoreKvMatchesScalar) {
+  base::Random random(7);
+  for (int64_t n : {1, 2, 7, 16, 20, 33, 64}) {
+    Buffer x = Buffer::normal(n, random, 3);
+    std::vector<uint16_t> expected(static_cast<size_t>(n + 1), 0x1234), actual = expected;  // one more: untouched
+    scalar_kernels().store_kv(KvType::kF16, x.data(), reinterpret_cast<std::byte*>(expected.data()), n);
+    tested().store_kv(KvType::kF16, x.data(), reinterpret_cast<std::byte*>(actual.data()), n);
+    EXPECT_EQ(actual, expected) << n;
+  }
+}
+
 TEST_P(KernelsTest, AttentionMatchesScalar) {
   base::Random random(3);
   struct Case {

@@ -27,6 +27,9 @@ struct Floats {
     __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return Floats(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)));
   }
+  void store_halves(uint16_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void store_first(float* p, int count) const { _mm256_maskstore_ps(p, first(count), v); }
   static Floats fma(Floats a, Floats b, Floats c) { return Floats(_mm256_fmadd_ps(a.v, b.v, c.v)); }

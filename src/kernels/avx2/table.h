@@ -9,8 +9,6 @@
 #include "kernels/avx2/floats.h"
 #include "kernels/avx2/quantize_rows.h"
 #include "kernels/avx2/transpose.h"
-#include "kernels/kernels.h"
-#include "kernels/quantize.h"
 
 namespace {
 
@@ -62,7 +60,7 @@ struct Isa {
 
 }  // namespace
 
-#include "kernels/simd/attention.h"
+#include "kernels/simd/table.h"
 #include "kernels/x86/linear.h"
 
 namespace retort::kernels::avx2 {
@@ -71,38 +69,13 @@ extern const TrainingKernels kTraining;  // training.cc
 
 namespace {
 
-void store_kv(retort::kernels::KvType type, const float* x, std::byte* out, int64_t n) {
-  using retort::kernels::KvType;
-  if (type != KvType::kF16) {
-    retort::tensor::DType dtype = type == KvType::kF32 ? retort::tensor::DType::kF32 : retort::tensor::DType::kQ8_0;
-    return retort::kernels::quantize_row(dtype, x, out, n);
-  }
-  auto* halves = reinterpret_cast<uint16_t*>(out);
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(halves + i),
-                     _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
-  for (; i < n; ++i) halves[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
-}
-
 constexpr retort::kernels::Kernels avx2_table(std::string_view name) {
-  return {
-      .name = name,
-      .quantize_rows = quantize_rows,
-      .linear = any_linear<Floats>,
-      .linear_scratch_bytes = any_linear_scratch_bytes,
-      .linear_row_grain = any_linear_row_grain,
-      .attention = simd_attention<Floats>,
-      .attention_scratch_bytes = simd_attention_scratch_bytes<Floats>,
-      .store_kv = store_kv,
-      .rms_norm = simd_rms_norm<Floats>,
-      .rope = simd_rope<Floats>,
-      .gated = simd_gated<Floats>,
-      .add = simd_add<Floats>,
-      .scale = simd_scale<Floats>,
-      .dequantize_row = retort::kernels::dequantize_row,
-      .training = &retort::kernels::avx2::kTraining,
-  };
+  retort::kernels::Kernels table = simd_table(name, &retort::kernels::avx2::kTraining);
+  table.quantize_rows = quantize_rows;
+  table.linear = any_linear<Floats>;
+  table.linear_scratch_bytes = any_linear_scratch_bytes;
+  table.linear_row_grain = any_linear_row_grain;
+  return table;
 }
 
 }  // namespace

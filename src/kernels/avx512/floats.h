@@ -29,6 +29,10 @@ struct Floats {
     __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return Floats(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)));
   }
+  void store_halves(uint16_t* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_first(float* p, int count) const { _mm512_mask_storeu_ps(p, first(count), v); }
   static Floats fma(Floats a, Floats b, Floats c) { return Floats(_mm512_fmadd_ps(a.v, b.v, c.v)); }

@@ -7,8 +7,6 @@
 #include "kernels/avx512/floats.h"
 #include "kernels/avx512/quantize_rows.h"
 #include "kernels/avx512/transpose.h"
-#include "kernels/kernels.h"
-#include "kernels/quantize.h"
 
 namespace {
 
@@ -64,24 +62,10 @@ struct Isa {
 
 }  // namespace
 
-#include "kernels/simd/attention.h"
+#include "kernels/simd/table.h"
 #include "kernels/x86/linear.h"
 
 namespace retort::kernels::avx512 {
-namespace {
-
-void store_kv(KvType type, const float* x, std::byte* out, int64_t n) {
-  if (type != KvType::kF16)
-    return quantize_row(type == KvType::kF32 ? tensor::DType::kF32 : tensor::DType::kQ8_0, x, out, n);
-  auto* halves = reinterpret_cast<uint16_t*>(out);
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(halves + i),
-                        _mm512_cvtps_ph(_mm512_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-  for (; i < n; ++i) halves[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
-}
-
-}  // namespace
 
 void few_tokens_linear(const LinearArgs& args);  // gemv.cc
 void few_tokens_tiles(const LinearArgs& args);   // few_tokens.cc
@@ -118,22 +102,13 @@ int64_t linear_row_grain(tensor::DType dtype, int64_t num_tokens) {
 
 extern const TrainingKernels kTraining;  // training.cc
 extern const Kernels kTable;
-const Kernels kTable = {
-    .name = "avx512",
-    .quantize_rows = quantize_rows,
-    .linear = linear,
-    .linear_scratch_bytes = linear_scratch_bytes,
-    .linear_row_grain = linear_row_grain,
-    .attention = simd_attention<Floats>,
-    .attention_scratch_bytes = simd_attention_scratch_bytes<Floats>,
-    .store_kv = store_kv,
-    .rms_norm = simd_rms_norm<Floats>,
-    .rope = simd_rope<Floats>,
-    .gated = simd_gated<Floats>,
-    .add = simd_add<Floats>,
-    .scale = simd_scale<Floats>,
-    .dequantize_row = dequantize_row,
-    .training = &kTraining,
-};
+const Kernels kTable = [] {
+  Kernels table = simd_table("avx512", &kTraining);
+  table.quantize_rows = quantize_rows;
+  table.linear = linear;
+  table.linear_scratch_bytes = linear_scratch_bytes;
+  table.linear_row_grain = linear_row_grain;
+  return table;
+}();
 
 }  // namespace retort::kernels::avx512

@@ -28,6 +28,7 @@ struct Floats {
   }
   static Floats load_halves(const uint16_t* p) { return Floats(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))); }
   static Floats load_bfloats(const uint16_t* p) { return Floats(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))); }
+  void store_halves(uint16_t* p) const { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
   void store(float* p) const { vst1q_f32(p, v); }
   void store_first(float* p, int count) const {
     float lanes[4];
