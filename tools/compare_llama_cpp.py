@@ -107,9 +107,12 @@ def check_continuation(llm, args, model, prompt, exact):
         ties += 1
         if gap < NEAR_TIE:
             continue
-        exact_gap = exact.gap(ids + tokens[:i], token, choice) if exact else gap
+        message = f"step {i}: {choice} against {token}, llama.cpp's gap {gap:.3f}"
+        if exact is None:
+            return False, message
+        exact_gap = exact.gap(ids + tokens[:i], token, choice)
         if not exact_gap < NEAR_TIE:
-            return False, f"step {i}: {choice} against {token}, llama.cpp's gap {gap:.3f}, in F32 {exact_gap:.3f}"
+            return False, f"{message}, in F32 {exact_gap:.3f}"
         exact_ties += 1
     return True, f"{len(choices)} tokens, {ties} near-ties" + (f", {exact_ties} of them in F32" if exact_ties else "")
 

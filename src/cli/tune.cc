@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -109,25 +110,28 @@ base::Result<std::string> write_outputs(const TuneOptions& options, const traini
 }
 
 /// Scores the model as it is now on the first validation rows.
-base::Result<tasks::Evaluation> score(const Inputs& in, int64_t most_rows, const training::Student& student,
-                                      base::ThreadPool& pool, const std::atomic<bool>& cancelled,
+base::Result<tasks::Evaluation> score(const Inputs& in, const runtime::Model& model, int64_t most_rows,
+                                      const training::Student& student, base::ThreadPool& pool,
+                                      const std::atomic<bool>& cancelled,
                                       base::FunctionRef<void(int64_t done, int64_t total)> on_progress) {
   training::RowFile rows = *in.validation_rows;
   if (static_cast<int64_t>(rows.rows.size()) > most_rows) rows.rows.resize(static_cast<size_t>(most_rows));
-  RETORT_TRY(std::unique_ptr<runtime::Model> model, runtime::Model::load(in.model_path));
   runtime::Runner runner(student.model(), pool);
   tasks::EvaluateOptions settings;
   settings.cancelled = &cancelled;
-  return tasks::evaluate(*model, runner, rows, *in.prompt, *in.format, settings, on_progress);
+  return tasks::evaluate(model, runner, rows, *in.prompt, *in.format, settings, on_progress);
 }
 
-/// What to measure at each evaluation: the task's scores. One that is interrupted counts for nothing.
-training::Measure measure_scores(const TuneOptions& options, const Inputs& in, const training::Student& student,
-                                 base::ThreadPool& pool, const std::atomic<bool>& cancelled) {
-  if (!in.validation_rows || options.eval_rows == 0) return {};
-  return [&]() -> base::Result<std::vector<std::pair<std::string, double>>> {
+/// What to measure at each evaluation: the task's scores; nothing without a model, which gives the tokenizer. One that
+/// is interrupted counts for nothing.
+training::Measure measure_scores(const TuneOptions& options, const Inputs& in, const runtime::Model* model,
+                                 const training::Student& student, base::ThreadPool& pool,
+                                 const std::atomic<bool>& cancelled) {
+  if (model == nullptr || options.eval_rows == 0) return {};
+  return [&options, &in, model, &student, &pool,
+          &cancelled]() -> base::Result<std::vector<std::pair<std::string, double>>> {
     std::vector<std::pair<std::string, double>> figures;
-    auto evaluation = score(in, options.eval_rows, student, pool, cancelled, [](int64_t, int64_t) {});
+    auto evaluation = score(in, *model, options.eval_rows, student, pool, cancelled, [](int64_t, int64_t) {});
     if (!evaluation && cancelled) return figures;
     if (!evaluation) return tl::unexpected(evaluation.error());
     for (const tasks::Metric& metric : evaluation->metrics) figures.emplace_back(metric.name, metric.estimate.value);
@@ -156,11 +160,9 @@ void print_step(const TuneOptions& options, const training::LogRow& row, int64_t
   if (options.json)
     fmt::print("{}", training::to_json_line(row));
   else if (!std::isnan(validation)) {
-    std::string scores;
-    for (size_t i = 0; i < row.values.size(); ++i)
-      if (row.values[i].first == training::kValidationLoss)
-        for (size_t j = i + 1; j < row.values.size(); ++j)
-          scores += fmt::format(", {} {:.3f}", row.values[j].first, row.values[j].second);
+    std::string scores;  // follow the loss
+    auto value = std::ranges::find(row.values, training::kValidationLoss, &std::pair<std::string, double>::first);
+    while (++value != row.values.end()) scores += fmt::format(", {} {:.3f}", value->first, value->second);
     fmt::print(stderr, "{}step {} of {}: loss {:.4f}, validation loss {:.4f}{}, {:.0f} tokens/s, {} MiB\n",
                terminal ? "\r\033[K" : "", row.step, total, row.value(training::kLoss), validation, scores,
                row.value(training::kTokensPerSecond), peak_rss_bytes() >> 20);
@@ -189,7 +191,11 @@ base::Result<int> run(const TuneOptions& options) {
   InterruptGuard interrupt;
   training::TrainerOptions settings = options.trainer_options(*student, in.model_path);
   settings.cancelled = &interrupt.flag();
-  settings.measure = measure_scores(options, in, *student, pool, interrupt.flag());
+  std::unique_ptr<runtime::Model> scored;
+  if (in.validation_rows) {
+    RETORT_TRY(scored, runtime::Model::load(in.model_path));
+  }
+  settings.measure = measure_scores(options, in, scored.get(), *student, pool, interrupt.flag());
   training::Trainer trainer(*student, pool, in.training, in.validation, options.output, settings);
   fmt::print(stderr, "training {} parameters\n", student->num_parameters());
   base::Result<training::TrainingSummary> summary = [&] {
@@ -226,12 +232,13 @@ base::Result<int> run(const TuneOptions& options) {
                          {"stopped_early", summary->stopped_early},
                          {"peak_rss_bytes", peak_rss_bytes()}};
   if (progress.best_loss) json["best_validation_loss"] = *progress.best_loss;
-  if (in.validation_rows && options.score_rows > 0) {
+  if (scored != nullptr && options.score_rows > 0) {
     base::Progress bar("score", base::ProgressUnit::kItems, "rows");
-    RETORT_TRY(tasks::Evaluation evaluation,
-               score(in, options.score_rows, *student, pool, interrupt.flag(), [&](int64_t done, int64_t total) {
-                 bar.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
-               }));
+    RETORT_TRY(
+        tasks::Evaluation evaluation,
+        score(in, *scored, options.score_rows, *student, pool, interrupt.flag(), [&](int64_t done, int64_t total) {
+          bar.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+        }));
     add_score(evaluation, *in.validation_rows, report, json);
   }
   report.settings = settings.settings;

@@ -28,9 +28,9 @@ struct AttentionShape {
   int num_heads = 0, num_kv_heads = 0, head_dim = 0;
   float scale = 1;     // of the scores
   int64_t window = 0;  // positions a query sees, itself included; 0: all before it
-  /// Whether queries and keys may be rounded to bf16 where a graph may round at all and serves (training loses 0.1% in
-  /// loss by it and gains no speed). Not when the projections
-  /// add biases: those can be hundreds (Qwen2.5), and what differs between keys is lost beside them.
+  /// Whether queries and keys may be rounded to bf16 where a graph may round at all and keys are cached (training gains
+  /// no speed by it). Not when the projections add biases: those can be hundreds (Qwen2.5), and what differs between
+  /// keys is lost beside them.
   bool may_round_scores = false;
 };
 
