@@ -5,6 +5,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -55,7 +56,10 @@ class Chat {
 
   /// Reads and answers until the end of the input.
   void talk(LineReader& reader) {
-    if (reader.interactive()) fmt::print(stderr, "Ask something; /help shows what else there is.\n");
+    if (reader.interactive()) {
+      std::signal(SIGINT, SIG_IGN);  // one that comes as an answer ends must not end the program
+      fmt::print(stderr, "Ask something; /help shows what else there is.\n");
+    }
     std::string line;
     for (LineReader::Outcome outcome; (outcome = reader.read(line)) != LineReader::Outcome::kEnd;) {
       if (outcome == LineReader::Outcome::kInterrupted || line.empty()) continue;

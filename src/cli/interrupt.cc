@@ -17,13 +17,13 @@ void on_signal(int signal) {
 
 InterruptGuard::InterruptGuard() {
   interrupted_flag = false;
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  interrupt_before_ = std::signal(SIGINT, on_signal);
+  terminate_before_ = std::signal(SIGTERM, on_signal);
 }
 
 InterruptGuard::~InterruptGuard() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGINT, interrupt_before_);
+  std::signal(SIGTERM, terminate_before_);
 }
 
 const std::atomic<bool>& InterruptGuard::flag() const {

@@ -33,6 +33,13 @@ struct LineReader::Editor {
     self->interrupted = true;
     return CC_EOF;
   }
+
+  // Ctrl-D typed before the terminal hands over single keys (the prompt already shows by then) comes as a NUL, which
+  // libedit takes for the key that quotes the next one.
+  static unsigned char end_when_empty(EditLine* line, int) {
+    const LineInfo* info = el_line(line);
+    return info->lastchar == info->buffer ? CC_EOF : CC_NORM;
+  }
 };
 
 LineReader::LineReader(std::string history_file)
@@ -52,7 +59,9 @@ LineReader::LineReader(std::string history_file)
   el_set(editor_->line, EL_SETTY, "-d", "-isig", nullptr);
   // The wide form keeps these pointers; the narrow one makes copies that el_end forgets.
   el_wset(editor_->line, EL_ADDFN, L"retort-interrupt", L"Drop the line", &Editor::interrupt);
+  el_wset(editor_->line, EL_ADDFN, L"retort-end", L"End the input if the line is empty", &Editor::end_when_empty);
   el_set(editor_->line, EL_BIND, "^C", "retort-interrupt", nullptr);
+  el_set(editor_->line, EL_BIND, "^@", "retort-end", nullptr);
   el_set(editor_->line, EL_HIST, history, editor_->history);
   el_source(editor_->line, nullptr);
 }

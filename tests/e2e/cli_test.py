@@ -30,6 +30,48 @@ def run_json(*arguments, **keywords):
     return json.loads(out)
 
 
+class Terminal:
+    """A program that runs on a terminal of its own."""
+
+    def __init__(self, command, environment):
+        self.seen, self.status = "", None
+        self.child, self.terminal = pty.fork()
+        if self.child == 0:
+            os.environ.update(environment)
+            os.execv(command[0], command)
+
+    def type(self, keys):
+        os.write(self.terminal, keys)
+
+    def wait_for(self, text):
+        """Until the text is shown, which may have been before; what follows it is kept."""
+        self.read_until(lambda: text in self.seen, f"waited for {text!r}")
+        self.seen = self.seen.split(text, 1)[1]
+
+    def wait_for_end(self):
+        """The exit code."""
+        def ended():
+            pid, status = os.waitpid(self.child, os.WNOHANG)
+            self.status = status if pid else None
+            return pid != 0
+
+        self.read_until(ended, "waited for the end")
+        os.close(self.terminal)
+        return os.waitstatus_to_exitcode(self.status)
+
+    def read_until(self, condition, what, seconds=20):
+        deadline = time.time() + seconds
+        while not condition():
+            if time.time() > deadline:
+                os.kill(self.child, signal.SIGKILL)
+                raise AssertionError(f"{what}, saw {self.seen[-500:]!r}")
+            try:
+                if select.select([self.terminal], [], [], 0.05)[0]:
+                    self.seen += os.read(self.terminal, 4096).decode("utf-8", "replace")
+            except OSError:  # the other end is closed
+                time.sleep(0.05)
+
+
 class CommandLine(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -313,55 +355,39 @@ class CommandLine(unittest.TestCase):
         _, err = run("chat", LLAMA, text="Hi\n", code=1)
         self.assertIn("base model", err)
 
-    def test_chat_on_a_terminal(self):
+    def chat(self):
         template = self.path / "t.jinja"
         template.write_text(TEMPLATE)
-        child, terminal = pty.fork()
-        if child == 0:
-            os.environ["RETORT_HOME"] = str(self.path)
-            os.environ["TERM"] = "dumb"
-            os.execv(RETORT, [RETORT, "chat", LLAMA, "--template", str(template)])
-        seen = ""
+        return Terminal([RETORT, "chat", LLAMA, "--template", str(template)], {"RETORT_HOME": str(self.path), "TERM": "dumb"})
 
-        def wait_for(text, seconds=20):
-            nonlocal seen
-            deadline = time.time() + seconds
-            while text not in seen:
-                self.assertLess(time.time(), deadline, f"waited for {text!r}, saw {seen[-500:]!r}")
-                if select.select([terminal], [], [], 0.1)[0]:
-                    try:
-                        seen += os.read(terminal, 4096).decode("utf-8", "replace")
-                    except OSError:
-                        break
-            seen = seen.split(text, 1)[1] if text in seen else seen
-
-        wait_for("> ")
-        os.write(terminal, b"half a line")
+    def test_chat_on_a_terminal(self):
+        terminal = self.chat()
+        terminal.wait_for("> ")
+        terminal.type(b"half a line")
         time.sleep(0.3)
-        os.write(terminal, b"\x03")  # drops the line, not the program
-        wait_for("> ")
-        os.write(terminal, b"Hi\n")
+        terminal.type(b"\x03")  # drops the line, not the program
+        terminal.wait_for("> ")
+        terminal.type(b"Hi\n")
         time.sleep(0.5)
-        os.write(terminal, b"\x03")  # stops the answer, if it is not over yet
-        wait_for("> ")
-        os.write(terminal, b"/stats\n")
-        wait_for("context")
-        wait_for("> ")
-        deadline, asked = time.time() + 20, 0
-        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
-            try:
-                if time.time() > deadline:
-                    os.kill(child, signal.SIGKILL)
-                elif time.time() > asked + 1:  # again: what is typed while the terminal changes its mode may be lost
-                    os.write(terminal, b"\x04")
-                    asked = time.time()
-                elif select.select([terminal], [], [], 0.05)[0]:
-                    seen += os.read(terminal, 4096).decode("utf-8", "replace")
-            except OSError:  # the other end is closed
-                time.sleep(0.05)
-        status = ended[1]
-        self.assertEqual(os.waitstatus_to_exitcode(status), 0)
+        terminal.type(b"\x03")  # stops the answer, if it is not over yet
+        terminal.wait_for("> ")
+        terminal.type(b"/stats\n")
+        terminal.wait_for("context")
+        terminal.wait_for("> ")
+        terminal.type(b"\x04")
+        self.assertEqual(terminal.wait_for_end(), 0)
         self.assertIn("Hi", (self.path / "chat_history").read_text())
+
+    def test_chat_takes_keys_at_any_moment(self):
+        for milliseconds in (0, 1, 2, 4, 8, 16, 32):
+            terminal = self.chat()
+            terminal.wait_for("> ")
+            terminal.type(b"Hi\n")
+            time.sleep(milliseconds / 1000)
+            terminal.type(b"\x03")
+            time.sleep(milliseconds / 1000)
+            terminal.type(b"\x04")
+            self.assertEqual(terminal.wait_for_end(), 0, milliseconds)
 
     def test_ctrl_c_stops_run_with_130(self):
         child = subprocess.Popen([RETORT, "run", LLAMA, "--raw", "-p", "a", "--max-tokens", "100000000", "--context", "4000000",
