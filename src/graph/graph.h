@@ -143,6 +143,13 @@ class Gradient {
   Workspace::Node* node_;
 };
 
+/// What operations may round beyond what they must, for speed.
+enum class Rounding : uint8_t {
+  kNone,
+  kAttention,  // the softmax's weights and the values (kernels::AttentionArgs::may_round)
+  kAll,        // and quantized weights (kernels::LinearArgs::may_round)
+};
+
 /// One forward pass. Operations (graph/ops/) take it, compute at once, and return new Vars. When training, they leave
 /// steps that backward() runs in reverse.
 class Graph {
@@ -161,10 +168,9 @@ class Graph {
 
   const Training* training() const { return training_; }
 
-  /// Whether operations may round more than they must, for speed (may_round of kernels::LinearArgs and AttentionArgs).
-  /// No, unless set.
-  bool may_round() const { return may_round_; }
-  void set_may_round(bool may_round) { may_round_ = may_round; }
+  /// What may be rounded beyond what it must, for speed; nothing, unless set.
+  Rounding rounding() const { return rounding_; }
+  void set_rounding(Rounding rounding) { rounding_ = rounding; }
 
   /// For operations: `out` depends on something trained, and step(gradient of out) passes its gradient on. What the
   /// step holds lives until it has run; it is not run when out's gradient turns out not to be wanted.
@@ -210,7 +216,7 @@ class Graph {
 
   Workspace& workspace_;
   const Training* training_;
-  bool may_round_ = false;
+  Rounding rounding_ = Rounding::kNone;
   std::vector<Recorded> steps_;
   int64_t num_blocks_ = 0;
 };

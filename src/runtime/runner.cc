@@ -113,9 +113,9 @@ base::Status Runner::run(std::span<const Input> inputs, OnLogits on_logits) {
 
 void Runner::run_chunk(bool prompts, OnLogits on_logits) {
   graph::Graph graph(workspace_);
-  graph.set_may_round(prompts && quantized_ && may_round_);
+  graph.set_rounding(prompts && quantized_ && may_round_ ? graph::Rounding::kAll : graph::Rounding::kNone);
   graph::Var hidden = model_.hidden(graph, {tokens_, segments_, wanted_});
-  graph.set_may_round(false);
+  graph.set_rounding(graph::Rounding::kNone);
   graph::Var logits = model_.logits(graph, hidden);
   for (const graph::Segment& segment : segments_)
     if (segment.kept) segment.cache->advance(segment.num_rows);

@@ -173,7 +173,7 @@ Var attention(Graph& graph, const Var& q, const Var& k, const Var& v, const Atte
     args.output = out.mutable_data() + segment.first_row * out.cols();
     args.output_stride = out.cols();
     args.scratch = scratch.of(thread);
-    args.may_round = graph.may_round();
+    args.may_round = graph.rounding() != Rounding::kNone;
     args.may_round_scores = shape.may_round_scores && segment.cache != nullptr;
     return args;
   };

@@ -89,7 +89,7 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
         args.output = outputs[i].mutable_data();
         args.output_stride = rows;
         args.scratch = scratch.of(thread);
-        args.may_round = graph.may_round();
+        args.may_round = graph.rounding() == Rounding::kAll;
         kernels.linear(args);
       }
       begin = std::max<int64_t>(0, begin - tiles_of(w));
