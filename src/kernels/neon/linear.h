@@ -100,8 +100,7 @@ void any_linear(const retort::kernels::LinearArgs& args) {
 }
 
 int64_t any_linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
-  if (!retort::tensor::info(dtype).quantized) return 4 * kFloatRows * in_features;
-  if (num_tokens < kTileFromTokens) return 0;
+  if (!retort::tensor::info(dtype).quantized || num_tokens < kTileFromTokens) return 0;
   return in_features * Isa::kRows + 2 * 4 * (in_features / 16) * Isa::kRows;  // the finest scales: one per 16
 }
 
