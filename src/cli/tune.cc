@@ -192,7 +192,7 @@ base::Result<int> run(const TuneOptions& options) {
   training::TrainerOptions settings = options.trainer_options(*student, in.model_path);
   settings.cancelled = &interrupt.flag();
   std::unique_ptr<runtime::Model> scored;
-  if (in.validation_rows) {
+  if (in.validation_rows && (options.eval_rows > 0 || options.score_rows > 0)) {
     RETORT_TRY(scored, runtime::Model::load(in.model_path));
   }
   settings.measure = measure_scores(options, in, scored.get(), *student, pool, interrupt.flag());
