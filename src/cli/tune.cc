@@ -196,6 +196,12 @@ base::Result<int> run(const TuneOptions& options) {
     RETORT_TRY(scored, runtime::Model::load(in.model_path));
   }
   settings.measure = measure_scores(options, in, scored.get(), *student, pool, interrupt.flag());
+  std::optional<base::Progress> activations;
+  settings.on_activations = [&](int64_t done, int64_t total) {
+    if (!activations) activations.emplace("frozen layers", base::ProgressUnit::kItems, "rows");
+    activations->update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+    if (done == total) activations.reset();
+  };
   training::Trainer trainer(*student, pool, in.training, in.validation, options.output, settings);
   fmt::print(stderr, "training {} parameters\n", student->num_parameters());
   base::Result<training::TrainingSummary> summary = [&] {
@@ -229,6 +235,7 @@ base::Result<int> run(const TuneOptions& options) {
                          {"loss", summary->last_loss},
                          {"parameters", student->num_parameters()},
                          {"layers_kept", summary->blocks_kept},
+                         {"layers_cached", summary->layers_cached},
                          {"stopped_early", summary->stopped_early},
                          {"peak_rss_bytes", peak_rss_bytes()}};
   if (progress.best_loss) json["best_validation_loss"] = *progress.best_loss;

@@ -121,6 +121,18 @@ void add_tune_options(CLI::App& command, TuneOptions& options) {
   command.add_option_function<std::string>(
       "--memory", [&options](const std::string& text) { options.memory_bytes = parse_bytes(text); },
       "Stay within about this much, such as 600M: layers are computed twice to save it");
+  command
+      .add_option_function<std::string>(
+          "--cache-activations",
+          [&trainer](const std::string& text) {
+            trainer.activation_cache = text == "on"    ? training::ActivationCache::kOn
+                                       : text == "off" ? training::ActivationCache::kOff
+                                                       : training::ActivationCache::kAuto;
+          },
+          "Compute the layers below --last-layers once and keep what they give on disk: auto does when rows are "
+          "used more than once and there is room")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->default_str("auto");
   command.add_option("--threads", options.threads, "Threads; 0: one per processor")->check(CLI::Range(0, 1024));
   command.add_flag("--json", options.json, "Print each step, then the result, as JSON lines");
   command.footer(

@@ -94,8 +94,8 @@ void Graph::record(const Var& out, Step step) {
   steps_.push_back({Gradient(out), std::move(step)});
 }
 
-bool Graph::keeps_next_block() {
-  return num_blocks_++ < training_->blocks_kept;
+bool Graph::keeps(int64_t block) const {
+  return block - training_->blocks_frozen < training_->blocks_kept;
 }
 
 Var Graph::recomputed(const Var& x, const std::function<Var(const Var&)>& f) {

@@ -182,8 +182,23 @@ class Graph {
   /// caller's stack holds.
   template <class F>
   Var block(const Var& x, const F& f) {
-    return training_ == nullptr || keeps_next_block() ? f(x) : recomputed(x, f);
+    int64_t index = num_blocks_++;
+    if (index < num_skipped_) return index + 1 == num_skipped_ ? skipped_output_ : x;
+    if (index >= num_wanted_) return x;
+    Var out = training_ == nullptr || keeps(index) ? f(x) : recomputed(x, f);
+    if (index + 1 == num_wanted_) last_wanted_ = out;
+    return out;
   }
+
+  /// Leaves out the first `count` calls of block(): `output` is what the last of them returns.
+  void skip_blocks(int64_t count, Var output) {
+    num_skipped_ = count;
+    skipped_output_ = std::move(output);
+  }
+  /// Leaves out all calls of block() but the first `count` (at least 1): what the last of them gave is last_block(),
+  /// afterwards.
+  void stop_after_blocks(int64_t count) { num_wanted_ = count; }
+  const Var& last_block() const { return last_wanted_; }
 
   /// Runs and drops all steps, last to first. Gradients of outputs have been set through Gradient(var).sum().
   void backward() { run_steps_from(0); }
@@ -211,14 +226,15 @@ class Graph {
     Step step;
   };
   void run_steps_from(size_t first);
-  bool keeps_next_block();
+  bool keeps(int64_t block) const;
   Var recomputed(const Var& x, const std::function<Var(const Var&)>& f);
 
   Workspace& workspace_;
   const Training* training_;
   Rounding rounding_ = Rounding::kNone;
   std::vector<Recorded> steps_;
-  int64_t num_blocks_ = 0;
+  int64_t num_blocks_ = 0, num_skipped_ = 0, num_wanted_ = INT64_MAX;
+  Var skipped_output_, last_wanted_;
 };
 
 /// Memory for the length of one operation: `bytes` for each thread, 64-byte aligned.

@@ -13,7 +13,10 @@ namespace retort::graph {
 struct Training {
   kernels::Precision precision = kernels::Precision::kFloat32;  // of matrix products, where weights are not quantized
 
-  /// Layers whose activations are kept for the backward pass; those of later ones are computed again.
+  /// The first layers, if nothing in or before them is trained: they leave nothing for the backward pass.
+  int64_t blocks_frozen = 0;
+
+  /// Layers after those whose activations are kept for the backward pass; those of later ones are computed again.
   int64_t blocks_kept = INT64_MAX;
 
   /// Where the gradient of each trained weight is summed, by the address of the weight's data; all others are frozen.

@@ -7,14 +7,14 @@ namespace {
 
 constexpr int64_t kLeastShared = 8;  // tokens: fewer are not worth a segment
 
-/// Tokens up to the last that predicts a learned one.
+}  // namespace
+
 int64_t useful_length(const Example& example) {
   auto last = static_cast<int64_t>(example.tokens.size()) - 1;
   while (last > 0 && example.loss_weights[static_cast<size_t>(last)] == 0) --last;
   return std::max<int64_t>(last, 0);
 }
 
-/// Tokens that all useful examples begin with; each keeps at least the row that predicts its first learned token.
 int64_t shared_length(std::span<const Example* const> examples) {
   const Example* first = nullptr;
   int64_t shared = 0, users = 0;
@@ -24,6 +24,7 @@ int64_t shared_length(std::span<const Example* const> examples) {
     ++users;
     auto learned =
         std::find_if(example->loss_weights.begin() + 1, example->loss_weights.end(), [](float w) { return w != 0; });
+    // Each keeps at least the row that predicts its first learned token.
     int64_t own = learned - example->loss_weights.begin() - 1;
     if (first == nullptr) {
       first = example;
@@ -37,20 +38,21 @@ int64_t shared_length(std::span<const Example* const> examples) {
   return users > 1 && shared >= kLeastShared ? shared : 0;
 }
 
-}  // namespace
-
 PassBatch::PassBatch(std::span<const Example* const> examples, bool share)
     : num_shared(share ? shared_length(examples) : 0) {
-  for (const Example* example : examples) {
+  for (size_t index = 0; index < examples.size(); ++index) {
+    const Example* example = examples[index];
     int64_t length = useful_length(*example);
     if (length == 0) continue;
     if (num_shared > 0 && tokens.empty()) {
       segments.push_back({0, num_shared, 0, nullptr});
+      sources.push_back(index);
       tokens.assign(example->tokens.begin(), example->tokens.begin() + num_shared);
     }
     int64_t first =
         static_cast<int64_t>(tokens.size()) - num_shared;  // row of the example's first token, if it had one
     segments.push_back({first + num_shared, length - num_shared, num_shared, nullptr});
+    sources.push_back(index);
     for (int64_t i = 1; i <= length; ++i) {
       float weight = example->loss_weights[static_cast<size_t>(i)];
       if (weight == 0) continue;

@@ -16,6 +16,7 @@ namespace retort::training {
 struct PassBatch {
   std::vector<int32_t> tokens;
   std::vector<graph::Segment> segments;
+  std::vector<size_t> sources;   // of each segment: an example that it is of, by its place among those given
   std::vector<int64_t> wanted;   // rows that predict
   std::vector<int32_t> targets;  // what each of them is to predict
   std::vector<float> weights;    // how much that counts
@@ -28,6 +29,12 @@ struct PassBatch {
   /// A view; this must outlive it.
   graph::Batch batch() const { return {tokens, segments, wanted}; }
 };
+
+/// Rows that PassBatch has for an example on its own: its tokens up to the last that predicts a learned one.
+int64_t useful_length(const Example& example);
+
+/// Tokens that all examples of a useful length begin with, as PassBatch shares them.
+int64_t shared_length(std::span<const Example* const> examples);
 
 /// Rows that PassBatch has for these examples.
 int64_t count_rows(std::span<const Example* const> examples, bool share);

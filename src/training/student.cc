@@ -141,6 +141,15 @@ int64_t Student::num_parameters() const {
   return sum;
 }
 
+int64_t Student::num_frozen_layers() const {
+  int64_t frozen = model_->hyperparameters().num_layers;
+  for (const auto& p : parameters_) {
+    bool above = p->name.starts_with("output");  // the head and the norm before it
+    if (!above) frozen = std::min(frozen, std::max<int64_t>(0, layer_of(p->name)));
+  }
+  return frozen;
+}
+
 formats::Adapter Student::adapter() const {
   formats::Adapter adapter;
   adapter.base = formats::base_identity(*file_);

@@ -53,6 +53,9 @@ class Student {
   std::vector<OptimizerParameter> parameters();
   int64_t num_parameters() const;
 
+  /// How many of the first layers nothing is trained in or before.
+  int64_t num_frozen_layers() const;
+
   bool is_adapter() const { return !factors_.empty(); }
   /// The adapter as it stands.
   formats::Adapter adapter() const;

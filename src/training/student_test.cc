@@ -132,12 +132,12 @@ TEST(Trainer, LearnsTheSameBitsWithAnyNumberOfThreadsAndAnyMemory) {
     settings.dropout = 0.2;
     settings.activation_bytes = bytes;
     training::Trainer trainer(**student, pool, data, data, fresh_folder("threads"), settings);
-    double before = trainer.evaluate(data);
+    double before = *trainer.evaluate(data);
     auto summary = trainer.run({});
     ASSERT_TRUE(summary) << summary.error().message;
     EXPECT_EQ(summary->progress.step, 8);
     EXPECT_EQ(summary->blocks_kept, bytes == 0 ? 0 : 2);
-    EXPECT_LT(trainer.evaluate(data), 0.7 * before);
+    EXPECT_LT(*trainer.evaluate(data), 0.7 * before);
     results.push_back(logits((*student)->model()));
   }
   EXPECT_EQ(results[0], results[1]);
@@ -177,7 +177,7 @@ TEST(Trainer, KeepsTheBestParametersAndStopsEarly) {
   EXPECT_TRUE(summary->stopped_early);
   EXPECT_LT(summary->progress.step, 100);
   EXPECT_EQ(summary->progress.evaluations_since_best, 3);
-  EXPECT_NEAR(trainer.evaluate(other), *summary->progress.best_loss, 1e-6);
+  EXPECT_NEAR(*trainer.evaluate(other), *summary->progress.best_loss, 1e-6);
 }
 
 TEST(Trainer, ALossThatIsNoNumberEndsTheRun) {

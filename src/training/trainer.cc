@@ -17,6 +17,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double kLeastUses = 1.5;  // of a row, for frozen layers' activations to be worth keeping
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -34,6 +36,13 @@ double weight_of(const Dataset& dataset, std::span<const int64_t> examples) {
   for (int64_t index : examples)
     for (float weight : dataset.examples[static_cast<size_t>(index)].loss_weights) sum += weight;
   return sum;
+}
+
+/// The indices of all examples.
+std::vector<int64_t> all_of(const Dataset& dataset) {
+  std::vector<int64_t> order(dataset.examples.size());
+  std::iota(order.begin(), order.end(), 0);
+  return order;
 }
 
 /// How many steps the epochs have, the last of them in part.
@@ -72,14 +81,21 @@ std::vector<const Example*> Trainer::pick(const Dataset& dataset, std::span<cons
   return all;
 }
 
-double Trainer::run_pass(const Dataset& dataset, std::span<const int64_t> examples, const graph::Training* training,
-                         float gradient_scale) {
+graph::Rounding Trainer::rounding() const {
+  // Weights rounded once more would show in the loss, by 1%.
+  return options_.precision == kernels::Precision::kBfloat16 ? graph::Rounding::kAttention : graph::Rounding::kNone;
+}
+
+base::Result<double> Trainer::run_pass(const Dataset& dataset, std::span<const int64_t> examples,
+                                       const graph::Training* training, float gradient_scale) {
   // With dropout each example sees its own beginning.
   PassBatch pass(pick(dataset, examples), shares(training != nullptr));
   if (pass.tokens.empty()) return 0;
   graph::Graph graph(workspace_, training);
-  if (student_.training().precision == kernels::Precision::kBfloat16)
-    graph.set_rounding(graph::Rounding::kAttention);  // weights rounded once more would show in the loss, by 1%
+  graph.set_rounding(rounding());
+  const std::optional<FrozenActivations>& cached = &dataset == &data_ ? cached_data_ : cached_validation_;
+  if (cached && (&dataset == &data_ || &dataset == &validation_))
+    RETORT_TRY_STATUS(cached->begin(graph, pass, examples));
   graph::Var hidden = student_.model().hidden(graph, pass.batch());
   double loss =
       graph::cross_entropy(graph, hidden, student_.model().head(), pass.targets, pass.weights, gradient_scale);
@@ -101,21 +117,24 @@ std::vector<std::vector<int64_t>> Trainer::passes(const Dataset& dataset, std::s
   return all;
 }
 
-double Trainer::evaluate(const Dataset& dataset) {
-  std::vector<int64_t> order(dataset.examples.size());
-  std::iota(order.begin(), order.end(), 0);
+base::Result<double> Trainer::evaluate(const Dataset& dataset) {
+  std::vector<int64_t> order = all_of(dataset);
   double loss = 0;
-  for (const std::vector<int64_t>& pass : passes(dataset, order, false)) loss += run_pass(dataset, pass, nullptr, 0);
+  for (const std::vector<int64_t>& pass : passes(dataset, order, false)) {
+    RETORT_TRY(double of_pass, run_pass(dataset, pass, nullptr, 0));
+    loss += of_pass;
+  }
   return loss / weight_of(dataset, order);
 }
 
-double Trainer::step(std::span<const int64_t> batch, int64_t number) {
+base::Result<double> Trainer::step(std::span<const int64_t> batch, int64_t number) {
   double weight = weight_of(data_, batch), loss = 0;
   optimizer_.clear_gradients(pool_);
   uint64_t pass_number = 0;
   for (const std::vector<int64_t>& pass : passes(data_, batch, true)) {
     student_.training().dropout_seed = options_.batch.seed + static_cast<uint64_t>(number) * 4096 + pass_number++;
-    loss += run_pass(data_, pass, &student_.training(), static_cast<float>(1 / weight));
+    RETORT_TRY(double of_pass, run_pass(data_, pass, &student_.training(), static_cast<float>(1 / weight)));
+    loss += of_pass;
   }
   return loss / weight;
 }
@@ -132,11 +151,46 @@ void Trainer::plan_memory() {
     graph::Var hidden = student_.model().hidden(graph, {tokens, {&segment, 1}, wanted});
     return workspace_.arena().used_bytes();
   };
-  int64_t layers = student_.model().hyperparameters().num_layers;
+  student_.training().blocks_frozen = student_.num_frozen_layers();
+  int64_t layers =
+      std::max<int64_t>(1, student_.model().hyperparameters().num_layers - student_.training().blocks_frozen);
   int64_t per_block = std::max<int64_t>(1, (used(layers) - used(0)) / kProbe / layers);
   int64_t longest = std::max(options_.pass_tokens, data_.longest);
   student_.training().blocks_kept = std::clamp<int64_t>(options_.activation_bytes / (per_block * longest), 0, layers);
   workspace_.arena().trim();
+}
+
+base::Result<int64_t> Trainer::plan_cache() const {
+  int64_t frozen = student_.num_frozen_layers();
+  if (options_.activation_cache == ActivationCache::kOff) return 0;
+  if (options_.activation_cache == ActivationCache::kOn && frozen == 0)
+    return base::fail("--cache-activations on: no layer is frozen: --last-layers N trains only the last N");
+  if (options_.activation_cache == ActivationCache::kOn || frozen == 0) return frozen;
+  auto steps_per_epoch = static_cast<double>(plan_batches(data_.examples, options_.batch, 0).size());
+  if (static_cast<double>(schedule_.total_steps) < kLeastUses * steps_per_epoch) return 0;
+  int64_t dim = student_.model().hyperparameters().model_dim;
+  auto bytes = static_cast<uint64_t>(FrozenActivations::file_bytes(data_, dim) +
+                                     FrozenActivations::file_bytes(validation_, dim));
+  std::error_code error;
+  std::filesystem::space_info space = std::filesystem::space(folder_, error);
+  return !error && space.available / 2 >= bytes ? frozen : 0;
+}
+
+base::Status Trainer::fill_cache() {
+  auto total = static_cast<int64_t>(data_.examples.size() + validation_.examples.size()), done = int64_t{0};
+  auto fill = [&](const Dataset& dataset, std::optional<FrozenActivations>& cache) -> base::Status {
+    RETORT_TRY(FrozenActivations made, FrozenActivations::create(folder_, dataset, student_.model(), layers_cached_));
+    for (const std::vector<int64_t>& pass : passes(dataset, all_of(dataset), false)) {
+      if (cancelled()) return {};
+      RETORT_TRY_STATUS(made.compute(workspace_, rounding(), pass));
+      done += static_cast<int64_t>(pass.size());
+      if (options_.on_activations) options_.on_activations(done, total);
+    }
+    cache.emplace(std::move(made));
+    return {};
+  };
+  RETORT_TRY_STATUS(fill(data_, cached_data_));
+  return validation_.examples.empty() ? base::Status() : fill(validation_, cached_validation_);
 }
 
 std::vector<CheckpointArray> Trainer::state(bool parameters_only) {
@@ -169,6 +223,7 @@ Settings Trainer::all_settings() const {
   add("weight_decay", fmt::format("{}", options_.adamw.weight_decay));
   add("clip", fmt::format("{}", options_.clip));
   add("dropout", fmt::format("{}", options_.dropout));
+  add("cache_activations", layers_cached_ > 0 ? "on" : "off");
   add("precision", options_.precision == kernels::Precision::kBfloat16 ? "bf16" : "fp32");
   return settings;
 }
@@ -178,7 +233,7 @@ base::Status Trainer::checkpoint(const Progress& progress) {
 }
 
 base::Status Trainer::evaluate_and_keep_best(Progress& progress, LogRow& row) {
-  double loss = evaluate(validation_);
+  RETORT_TRY(double loss, evaluate(validation_));
   row.values.emplace_back(kValidationLoss, loss);
   if (options_.measure) {
     RETORT_TRY(auto figures, options_.measure());
@@ -198,6 +253,8 @@ base::Result<TrainingSummary> Trainer::run(const std::function<void(const LogRow
   TrainingSummary summary;
   summary.total_steps = schedule_.total_steps;
   Progress& progress = summary.progress;
+  RETORT_TRY(layers_cached_, plan_cache());
+  summary.layers_cached = layers_cached_;
   if (options_.resume && std::filesystem::exists(folder_ + "/checkpoint.bin")) {
     RETORT_TRY(progress, load_checkpoint(folder_ + "/checkpoint.bin", all_settings(), state(false)));
     optimizer_.set_num_steps(progress.step);
@@ -206,8 +263,8 @@ base::Result<TrainingSummary> Trainer::run(const std::function<void(const LogRow
   RETORT_TRY(log_, RunLog::open(folder_, progress.step));
   plan_memory();
   summary.blocks_kept = student_.training().blocks_kept;
+  if (layers_cached_ > 0 && progress.step < schedule_.total_steps) RETORT_TRY_STATUS(fill_cache());
 
-  auto cancelled = [&] { return options_.cancelled != nullptr && options_.cancelled->load(); };
   std::vector<std::vector<int64_t>> batches;
   int64_t planned_epoch = -1, unsaved = 0, run_tokens = 0;
   double run_seconds = 0;
@@ -218,7 +275,7 @@ base::Result<TrainingSummary> Trainer::run(const std::function<void(const LogRow
     }
     const std::vector<int64_t>& batch = batches[static_cast<size_t>(progress.step_in_epoch)];
     auto start = Clock::now();
-    double loss = step(batch, progress.step);
+    RETORT_TRY(double loss, step(batch, progress.step));
     double norm = optimizer_.gradient_norm(pool_);
     if (!std::isfinite(loss) || !std::isfinite(norm))
       return base::fail(

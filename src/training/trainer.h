@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "training/checkpoint.h"
 #include "training/dataset.h"
+#include "training/frozen_activations.h"
 #include "training/run_log.h"
 #include "training/schedule.h"
 #include "training/student.h"
@@ -20,6 +22,13 @@ namespace retort::training {
 
 /// Figures of the validation data besides its loss, by name.
 using Measure = std::function<base::Result<std::vector<std::pair<std::string, double>>>()>;
+
+/// Whether what frozen lower layers compute is kept on disk (FrozenActivations).
+enum class ActivationCache : uint8_t {
+  kAuto,  // when it pays: each row is used more than once, and the folder has twice the room
+  kOn,
+  kOff,
+};
 
 struct TrainerOptions {
   double epochs = 3;
@@ -38,6 +47,9 @@ struct TrainerOptions {
   int64_t patience = 0;  // evaluations without improvement before the run ends; 0: never
   kernels::Precision precision = kernels::Precision::kBfloat16;
   int64_t activation_bytes = int64_t{330} << 20;  // that the backward pass may keep; layers beyond are computed again
+  ActivationCache activation_cache = ActivationCache::kAuto;
+  std::function<void(int64_t done, int64_t total)>
+      on_activations;  // examples whose frozen layers are computed, if kept
   bool resume = false;
   Settings settings;  // what must be the same on resuming, besides what is in here
   const std::atomic<bool>* cancelled = nullptr;
@@ -50,6 +62,7 @@ struct TrainingSummary {
   double last_loss = 0;  // mean of the last steps
   double tokens_per_s = 0;
   int64_t blocks_kept = 0;
+  int64_t layers_cached = 0;  // frozen layers whose activations were kept on disk
   bool stopped_early = false, cancelled = false;
 };
 
@@ -69,21 +82,26 @@ class Trainer {
 
   const std::vector<LogRow>& rows() const { return log_.rows(); }
 
-  /// Mean loss per learned token, without training.
-  double evaluate(const Dataset& dataset);
+  /// Mean loss per learned token, without training. Fails when kept activations cannot be read.
+  base::Result<double> evaluate(const Dataset& dataset);
 
  private:
   static std::vector<const Example*> pick(const Dataset& dataset, std::span<const int64_t> examples);
   /// Whether a pass computes once what its examples begin with; not with dropout, which is to differ among them.
   bool shares(bool training) const { return !training || options_.dropout == 0; }
   /// The sum of the examples' losses; with `training`, their gradients times `gradient_scale` are added up.
-  double run_pass(const Dataset& dataset, std::span<const int64_t> examples, const graph::Training* training,
-                  float gradient_scale);
+  base::Result<double> run_pass(const Dataset& dataset, std::span<const int64_t> examples,
+                                const graph::Training* training, float gradient_scale);
   /// Cuts a step's examples into passes of pass_tokens rows, a longer example alone.
   std::vector<std::vector<int64_t>> passes(const Dataset& dataset, std::span<const int64_t> examples,
                                            bool training) const;
-  double step(std::span<const int64_t> batch, int64_t number);
+  base::Result<double> step(std::span<const int64_t> batch, int64_t number);
   void plan_memory();
+  /// How many frozen layers are to be kept on disk: all or none.
+  base::Result<int64_t> plan_cache() const;
+  base::Status fill_cache();
+  graph::Rounding rounding() const;
+  bool cancelled() const { return options_.cancelled != nullptr && options_.cancelled->load(); }
   base::Status checkpoint(const Progress& progress);
   base::Status evaluate_and_keep_best(Progress& progress, LogRow& row);
   std::vector<CheckpointArray> state(bool parameters_only);
@@ -98,6 +116,8 @@ class Trainer {
   AdamW optimizer_;
   Schedule schedule_;
   RunLog log_;
+  int64_t layers_cached_ = 0;
+  std::optional<FrozenActivations> cached_data_, cached_validation_;
 };
 
 }  // namespace retort::training

@@ -121,6 +121,32 @@ class Tune(unittest.TestCase):
             steps = [json.loads(line)["step"] for line in (self.path / output / "metrics.jsonl").read_text().splitlines()]
             self.assertEqual(steps, sorted(set(steps)))
 
+    def test_kept_activations_of_frozen_layers(self):
+        settings = {"last_layers": 1, "validation": self.data, "eval_every": 5, "precision": "fp32"}
+        start = time.monotonic()
+        out, _ = run(*self.arguments("kept", **settings), "--json")
+        duration = time.monotonic() - start
+        self.assertEqual(json.loads(out.splitlines()[-1])["layers_cached"], 1)
+        self.assertFalse([path for path in (self.path / "kept").iterdir() if "activations" in path.name])
+        out, _ = run(*self.arguments("computed", cache_activations="off", **settings), "--json")
+        self.assertEqual(json.loads(out.splitlines()[-1])["layers_cached"], 0)
+        kept, computed = ([json.loads(line)["loss"] for line in (self.path / name / "metrics.jsonl").read_text().splitlines()]
+                          for name in ("kept", "computed"))
+        self.assertEqual(len(kept), len(computed))
+        for a, b in zip(kept, computed):
+            self.assertLess(abs(a - b), 0.001 * b + 1e-4)
+        choice = random.Random(6)
+        for attempt in range(4):
+            child = subprocess.Popen([RETORT, *map(str, self.arguments(f"k{attempt}", **settings))], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+            time.sleep(choice.random() * duration)
+            child.kill()
+            child.wait()
+            run(*self.arguments(f"k{attempt}", **settings), "--resume")
+            self.assertEqual(self.digest(f"k{attempt}"), self.digest("kept"), attempt)
+        _, err = run(*self.arguments("kept", **settings, cache_activations="off"), "--resume", code=1)
+        self.assertIn("cache_activations was on, is off", err)
+
     def test_ctrl_c_leaves_a_state_to_resume(self):
         child = subprocess.Popen([RETORT, *map(str, self.arguments("c", epochs=400)), "--json"], stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
