@@ -1,12 +1,14 @@
-// The rest of a table of 256-bit vectors, and the table itself. Each table's file defines dot_u8s8, then includes this,
-// then defines kTable as avx2_table("its name").
+// A table of 256-bit vectors, with or without AVX-VNNI. Each including file defines kTable as
+// avx2_table<its few_tokens_tiles>("its name").
 #pragma once
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/avx2/floats.h"
+#include "kernels/avx2/lanes.h"
 #include "kernels/avx2/quantize_rows.h"
 #include "kernels/avx2/transpose.h"
 
@@ -18,25 +20,12 @@ inline float half_to_float(uint16_t half) {
 
 /// Tiles of 8 weight rows by up to 4 tokens.
 struct Isa {
-  using I = __m256i;
-  using F = __m256;
-  static constexpr int kRows = 8, kTokens = 4;
-  static constexpr bool kStartsFromOffset = false, kFewTokensElsewhere = false;
-  static F zero() { return _mm256_setzero_ps(); }
-  static I zero_int() { return _mm256_setzero_si256(); }
-  static I broadcast(const int32_t* p) { return _mm256_set1_epi32(*p); }
-  static I load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static F load(const float* p) { return _mm256_loadu_ps(p); }
-  static void store(float* p, F v) { _mm256_storeu_ps(p, v); }
-  template <bool kWide>
-  static I dot(I sum, I weights, const int8_t* four) {
-    int32_t bytes;
-    __builtin_memcpy(&bytes, four, 4);
-    return dot_u8s8<kWide>(sum, weights, _mm256_set1_epi32(bytes));
-  }
-  static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
-  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
-  static F fma(F a, const float* factor, F sum) { return _mm256_fmadd_ps(a, _mm256_set1_ps(*factor), sum); }
+  static constexpr int kTokens = 4;
+#ifdef __AVXVNNI__
+  static constexpr bool kRebases = true;
+#else
+  static constexpr bool kRebases = false;  // sums of pairs want small quants
+#endif
 
   /// rows[r] holds 8 dwords; vector j of `out` gets dword j of all 8 rows.
   static void store_transposed(const __m256i* rows, uint8_t* out) {
@@ -69,11 +58,29 @@ extern const TrainingKernels kTraining;  // training.cc
 
 namespace {
 
+constexpr int64_t kFewTokens = 16;  // from here on, tiles are unpacked to memory
+
+template <void (*kFewTokensTiles)(const retort::kernels::LinearArgs&)>
+void linear(const retort::kernels::LinearArgs& args) {
+  if (retort::tensor::info(args.dtype).quantized && args.num_tokens >= 1 && args.num_tokens <= kFewTokens &&
+      args.row_end >= kLaneCount)
+    return kFewTokensTiles(args);
+  any_linear<Floats>(args);
+}
+
+int64_t linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
+  int64_t bytes = any_linear_scratch_bytes(dtype, in_features, num_tokens);
+  if (!retort::tensor::info(dtype).quantized || num_tokens > kFewTokens) return bytes;
+  return std::max(bytes, num_tokens * (in_features / 32) * (32 + 4 + 2 * 4));
+}
+
+/// `kFewTokensTiles` computes up to kFewTokens tokens by at least eight weight rows.
+template <void (*kFewTokensTiles)(const retort::kernels::LinearArgs&)>
 constexpr retort::kernels::Kernels avx2_table(std::string_view name) {
   retort::kernels::Kernels table = simd_table(name, &retort::kernels::avx2::kTraining);
   table.quantize_rows = quantize_rows;
-  table.linear = any_linear<Floats>;
-  table.linear_scratch_bytes = any_linear_scratch_bytes;
+  table.linear = linear<kFewTokensTiles>;
+  table.linear_scratch_bytes = linear_scratch_bytes;
   table.linear_row_grain = any_linear_row_grain;
   return table;
 }

@@ -9,8 +9,9 @@
 // fine as that (Q8_0, IQ4) are not treated so.
 #pragma once
 
-#include "kernels/avx512/columns.h"
+#include "kernels/avx512/lanes.h"
 #include "kernels/kernels.h"
+#include "kernels/x86/columns.h"
 
 namespace retort::kernels::avx512 {
 namespace {

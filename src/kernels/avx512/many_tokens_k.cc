@@ -1,6 +1,6 @@
 // Many tokens by weights of the types with super-blocks of 256.
-#include "kernels/avx512/columns_k.h"
 #include "kernels/avx512/many_tokens.h"
+#include "kernels/x86/columns_k.h"
 
 namespace retort::kernels::avx512 {
 

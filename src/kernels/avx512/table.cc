@@ -5,37 +5,16 @@
 #include <cstdint>
 
 #include "kernels/avx512/floats.h"
+#include "kernels/avx512/lanes.h"
 #include "kernels/avx512/quantize_rows.h"
 #include "kernels/avx512/transpose.h"
 
 namespace {
 
-template <bool kWide>
-inline __m256i dot_u8s8(__m256i sum, __m256i u, __m256i s) {
-  return _mm256_dpbusd_epi32(sum, u, s);
-}
-
 /// Tiles of 16 weight rows by up to 12 tokens: 24 of the 32 registers hold sums.
 struct Isa {
-  using I = __m512i;
-  using F = __m512;
-  static constexpr int kRows = 16, kTokens = 12;
-  static constexpr bool kStartsFromOffset = true, kFewTokensElsewhere = true;  // gemv.cc
-  static F zero() { return _mm512_setzero_ps(); }
-  static I zero_int() { return _mm512_setzero_si512(); }
-  static I broadcast(const int32_t* p) { return _mm512_set1_epi32(*p); }
-  static I load(const uint8_t* p) { return _mm512_loadu_si512(p); }
-  static F load(const float* p) { return _mm512_loadu_ps(p); }
-  static void store(float* p, F v) { _mm512_storeu_ps(p, v); }
-  template <bool kWide>
-  static I dot(I sum, I weights, const int8_t* four) {
-    int32_t bytes;
-    __builtin_memcpy(&bytes, four, 4);
-    return _mm512_dpbusd_epi32(sum, weights, _mm512_set1_epi32(bytes));
-  }
-  static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
-  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
-  static F fma(F a, const float* factor, F sum) { return _mm512_fmadd_ps(a, _mm512_set1_ps(*factor), sum); }
+  static constexpr int kTokens = 12;
+  static constexpr bool kRebases = true;
 
   /// rows[r] holds 8 dwords; vector j of `out` gets dword j of all 16 rows.
   static void store_transposed(const __m256i* rows, uint8_t* out) {
@@ -67,8 +46,7 @@ struct Isa {
 
 namespace retort::kernels::avx512 {
 
-void few_tokens_linear(const LinearArgs& args);  // gemv.cc
-void few_tokens_tiles(const LinearArgs& args);   // few_tokens.cc
+void few_tokens_tiles(const LinearArgs& args);   // few_tokens_blocks.cc
 bool many_tokens_tiles(const LinearArgs& args);  // many_tokens.cc: false where the type is not among its own
 int64_t many_tokens_scratch_bytes(int64_t in_features);
 
@@ -78,10 +56,9 @@ constexpr int64_t kFewTokens = 16;  // from here on, tiles are unpacked to memor
 
 void linear(const LinearArgs& args) {
   if (tensor::info(args.dtype).quantized) {
-    if (args.may_round && args.row_end >= Isa::kRows && many_tokens_tiles(args)) return;
-    if (args.num_tokens >= 1 && args.num_tokens <= kFewTokens && args.row_end >= Isa::kRows)
+    if (args.may_round && args.row_end >= kLaneCount && many_tokens_tiles(args)) return;
+    if (args.num_tokens >= 1 && args.num_tokens <= kFewTokens && args.row_end >= kLaneCount)
       return few_tokens_tiles(args);
-    if (args.num_tokens < kTileFromTokens) return few_tokens_linear(args);
   }
   any_linear<Floats>(args);
 }
@@ -95,7 +72,7 @@ int64_t linear_scratch_bytes(tensor::DType dtype, int64_t in_features, int64_t n
 
 int64_t linear_row_grain(tensor::DType dtype, int64_t num_tokens) {
   if (!tensor::info(dtype).quantized) return any_linear_row_grain(dtype, num_tokens);
-  return num_tokens <= kFewTokens ? Isa::kRows : 2 * Isa::kRows;
+  return num_tokens <= kFewTokens ? kLaneCount : 2 * kLaneCount;
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 //   kBytes     bytes of 256 elements (eight blocks of 32, or one super-block)
 //   kGroup     elements that share a scale: 32 or 16
 //   kHasMin    value = d * q + m with an m of its own; otherwise value = d * (q - kOffset)
-//   kWide      quants may exceed 127
+//   kMost      the largest quant
 //   quants<S>  the quants of the S-th 32 elements, in order
 //   scales     d and m of the groups: one vector for groups of 32, two for groups of 16; groups past `count` blocks are
 //   0
@@ -103,8 +103,8 @@ inline __m256 bytes_to_floats(uint64_t bytes) {
 }
 
 struct Q4_0 {
-  static constexpr int kBytes = 8 * 18, kGroup = 32, kOffset = 8;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBytes = 8 * 18, kGroup = 32, kOffset = 8, kMost = 15;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return nibbles(p + S * 18 + 2);
@@ -113,8 +113,8 @@ struct Q4_0 {
 };
 
 struct Q4_1 {
-  static constexpr int kBytes = 8 * 20, kGroup = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBytes = 8 * 20, kGroup = 32, kOffset = 0, kMost = 15;
+  static constexpr bool kHasMin = true;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return nibbles(p + S * 20 + 4);
@@ -123,8 +123,8 @@ struct Q4_1 {
 };
 
 struct Q5_0 {
-  static constexpr int kBytes = 8 * 22, kGroup = 32, kOffset = 16;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBytes = 8 * 22, kGroup = 32, kOffset = 16, kMost = 31;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return _mm256_or_si256(nibbles(p + S * 22 + 6), spread_bits(load_u32(p + S * 22 + 2), 16));
@@ -133,8 +133,8 @@ struct Q5_0 {
 };
 
 struct Q5_1 {
-  static constexpr int kBytes = 8 * 24, kGroup = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBytes = 8 * 24, kGroup = 32, kOffset = 0, kMost = 31;
+  static constexpr bool kHasMin = true;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return _mm256_or_si256(nibbles(p + S * 24 + 8), spread_bits(load_u32(p + S * 24 + 4), 16));
@@ -143,8 +143,8 @@ struct Q5_1 {
 };
 
 struct Q8_0 {
-  static constexpr int kBytes = 8 * 34, kGroup = 32, kOffset = 128;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBytes = 8 * 34, kGroup = 32, kOffset = 128, kMost = 255;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return _mm256_xor_si256(load32(p + S * 34 + 2), _mm256_set1_epi8(-128));
@@ -159,8 +159,8 @@ inline __m256i iq4_values(__m256i indices) {
 }
 
 struct IQ4_NL {
-  static constexpr int kBytes = 8 * 18, kGroup = 32, kOffset = 128;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBytes = 8 * 18, kGroup = 32, kOffset = 128, kMost = 255;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return iq4_values(nibbles(p + S * 18 + 2));
@@ -169,8 +169,8 @@ struct IQ4_NL {
 };
 
 struct IQ4_XS {
-  static constexpr int kBytes = 136, kGroup = 32, kOffset = 128;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBytes = 136, kGroup = 32, kOffset = 128, kMost = 255;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return iq4_values(nibbles(p + 8 + S * 16));
@@ -205,8 +205,8 @@ inline __m256i k4_nibbles(const uint8_t* qs) {
 }
 
 struct Q4_K {
-  static constexpr int kBytes = 144, kGroup = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBytes = 144, kGroup = 32, kOffset = 0, kMost = 15;
+  static constexpr bool kHasMin = true;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return k4_nibbles<S>(p + 16);
@@ -215,8 +215,8 @@ struct Q4_K {
 };
 
 struct Q5_K {
-  static constexpr int kBytes = 176, kGroup = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBytes = 176, kGroup = 32, kOffset = 0, kMost = 31;
+  static constexpr bool kHasMin = true;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     __m256i high = load32(p + 16);
@@ -236,8 +236,8 @@ inline __m256i bit_pairs(__m256i bytes) {
 }
 
 struct Q6_K {
-  static constexpr int kBytes = 210, kGroup = 16, kOffset = 32;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBytes = 210, kGroup = 16, kOffset = 32, kMost = 63;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     constexpr int kHalf = S / 4, kPart = S % 4;
@@ -255,8 +255,8 @@ struct Q6_K {
 };
 
 struct Q2_K {
-  static constexpr int kBytes = 84, kGroup = 16, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBytes = 84, kGroup = 16, kOffset = 0, kMost = 3;
+  static constexpr bool kHasMin = true;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     return bit_pairs<2 * (S % 4), 0>(load32(p + 16 + 32 * (S / 4)));
@@ -273,8 +273,8 @@ struct Q2_K {
 };
 
 struct Q3_K {
-  static constexpr int kBytes = 110, kGroup = 16, kOffset = 4;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBytes = 110, kGroup = 16, kOffset = 4, kMost = 7;
+  static constexpr bool kHasMin = false;
   template <int S>
   static __m256i quants(const uint8_t* p) {
     __m256i high = load32(p);

@@ -1,11 +1,12 @@
 // Products of quantized weights with many tokens. A tile of weight rows is unpacked once, into the order that the 8-bit
 // dot product instruction wants (four consecutive elements of every row side by side), and then multiplied with all
-// tokens, a few at a time so that all sums stay in registers. The bound is the instruction's rate. The including file
-// defines `Isa` first: vectors I and F of kRows 32-bit lanes with their operations, kTokens, and whether an offset can
-// be started from (kStartsFromOffset: quants are rebased to 128 and the sum starts at -128 x sum of the activations;
-// otherwise the offset becomes a minimum).
+// tokens, a few at a time so that all sums stay in registers. The bound is the instruction's rate. Types with an
+// offset start the integer sum at minus the offset x the sum of the activations. The including file includes the
+// lanes.h of its instruction set first and defines `Isa`: kTokens, store_transposed, and whether quants are rebased to
+// 128 (kRebases), which saves bringing the start of the sum to the type's offset but leaves no small quants.
 #pragma once
 
+#include <bit>
 #include <utility>
 
 #include "kernels/kernels.h"
@@ -13,18 +14,24 @@
 
 namespace {
 
-/// A tile: kRows weight rows unpacked. Per block of 32 elements: 8 vectors of quants; per group: a vector of scales,
-/// and of minima where the type has them.
+/// A tile: kLaneCount weight rows unpacked. Per block of 32 elements: 8 vectors of quants; per group: a vector of
+/// scales, and of minima where the type has them.
 template <class T>
 struct TileShape {
-  static constexpr bool kRebased = !T::kHasMin && Isa::kStartsFromOffset;
-  static constexpr bool kMins = T::kHasMin || !Isa::kStartsFromOffset;
-  static constexpr bool kWide = T::kWide || kRebased;
+  static constexpr bool kRebased = !T::kHasMin && Isa::kRebases;
   static constexpr int kGroups = 32 / T::kGroup;  // per block of 32
 
-  static int64_t quant_bytes(int64_t blocks) { return blocks * 32 * Isa::kRows; }
-  static int64_t scale_floats(int64_t blocks) { return blocks * kGroups * Isa::kRows; }
+  static int64_t quant_bytes(int64_t blocks) { return blocks * 32 * kLaneCount; }
+  static int64_t scale_floats(int64_t blocks) { return blocks * kGroups * kLaneCount; }
   static int64_t bytes(int64_t blocks) { return quant_bytes(blocks) + 2 * 4 * scale_floats(blocks); }
+};
+
+/// The tile's quants as GroupSum wants to know them.
+template <class T>
+struct TileQuants {
+  static constexpr int kGroup = T::kGroup, kMost = T::kMost;
+  static constexpr bool kHasMin = T::kHasMin;
+  static constexpr int kShift = kHasMin || TileShape<T>::kRebased ? 0 : std::countr_zero(128u / T::kOffset);
 };
 
 /// Unpacks rows [0, rows) of `weights`; missing rows of the tile repeat the last one.
@@ -32,7 +39,7 @@ template <class T>
 void unpack_tile(const uint8_t* weights, int64_t row_bytes, int rows, int64_t blocks, uint8_t* quants, float* scales,
                  float* mins) {
   using Shape = TileShape<T>;
-  constexpr int R = Isa::kRows, kVectors = T::kGroup == 32 ? 1 : 2;
+  constexpr int R = kLaneCount, kVectors = T::kGroup == 32 ? 1 : 2;
   const uint8_t* row[R];
   for (int r = 0; r < R; ++r) row[r] = weights + (r < rows ? r : rows - 1) * row_bytes;
   for (int64_t block = 0; block < blocks; block += 8) {
@@ -43,17 +50,14 @@ void unpack_tile(const uint8_t* weights, int64_t row_bytes, int rows, int64_t bl
       T::scales(row[r], count, dv, mv);
       for (int v = 0; v < kVectors; ++v) {
         _mm256_store_ps(d[r] + 8 * v, dv[v]);
-        if constexpr (T::kHasMin)
-          _mm256_store_ps(m[r] + 8 * v, mv[v]);
-        else if constexpr (Shape::kMins)
-          _mm256_store_ps(m[r] + 8 * v, _mm256_mul_ps(dv[v], _mm256_set1_ps(-static_cast<float>(T::kOffset))));
+        if constexpr (T::kHasMin) _mm256_store_ps(m[r] + 8 * v, mv[v]);
       }
     }
     for (int g = 0; g < count * Shape::kGroups; ++g) {
       int64_t at = (block * Shape::kGroups + g) * R;
       for (int r = 0; r < R; ++r) {
         scales[at + r] = d[r][g];
-        if constexpr (Shape::kMins) mins[at + r] = m[r][g];
+        if constexpr (T::kHasMin) mins[at + r] = m[r][g];
       }
     }
     auto step = [&](auto index) {
@@ -78,35 +82,35 @@ void unpack_tile(const uint8_t* weights, int64_t row_bytes, int rows, int64_t bl
 /// out[t][r] for M tokens and one tile; token t's activations start at row `token` + t of x.
 template <class T, int M>
 void multiply_tile(const uint8_t* quants, const float* scales, const float* mins, int64_t blocks,
-                   const retort::kernels::QuantizedRows& x, int64_t token, typename Isa::F* sums) {
+                   const retort::kernels::QuantizedRows& x, int64_t token, FloatVector* sums) {
   using Shape = TileShape<T>;
-  using I = typename Isa::I;
-  using F = typename Isa::F;
-  constexpr int R = Isa::kRows, G = Shape::kGroups, kSteps = 8 / G;
+  using Sum = GroupSum<TileQuants<T>>;
+  constexpr int R = kLaneCount, G = Shape::kGroups, kSteps = 8 / G;
   const int8_t* a = x.quants + token * x.cols;
   const float* a_scales = x.scales + token * blocks;
   const float* a_sums = (G == 1 ? x.sums32 : x.sums16) + token * blocks * G;
   const int32_t* a_offsets = (G == 1 ? x.offsets32 : x.offsets16) + token * blocks * G;
-  F total[M];
-  for (int t = 0; t < M; ++t) total[t] = Isa::zero();
+  FloatVector total[M];
+  for (int t = 0; t < M; ++t) total[t] = no_floats();
   for (int64_t block = 0; block < blocks; ++block) {
     for (int g = 0; g < G; ++g) {
-      I sum[M];
-      for (int t = 0; t < M; ++t)
-        sum[t] = Shape::kRebased ? Isa::broadcast(a_offsets + t * blocks * G + block * G + g) : Isa::zero_int();
+      Sum sum[M];
+      for (int t = 0; t < M; ++t) sum[t].begin(a_offsets + t * blocks * G + block * G + g);
       const uint8_t* q = quants + (block * G + g) * (32 / G) * R;
       const int8_t* ab = a + block * 32 + g * 16;
 #pragma GCC unroll 8
       for (int k = 0; k < kSteps; ++k) {
-        I w = Isa::load(q + k * 4 * R);
-        for (int t = 0; t < M; ++t) sum[t] = Isa::template dot<Shape::kWide>(sum[t], w, ab + t * x.cols + k * 4);
+        const auto w = Sum::prepare(load_words(q + k * 4 * R));
+        for (int t = 0; t < M; ++t) sum[t].add(k, w, everywhere(ab + t * x.cols + k * 4));
       }
-      F d = Isa::load(scales + (block * G + g) * R);
+      FloatVector d = load_floats(scales + (block * G + g) * R);
       for (int t = 0; t < M; ++t)
-        total[t] = Isa::fma(Isa::mul(Isa::to_float(sum[t]), d), a_scales + t * blocks + block, total[t]);
-      if constexpr (Shape::kMins) {
-        F m = Isa::load(mins + (block * G + g) * R);
-        for (int t = 0; t < M; ++t) total[t] = Isa::fma(m, a_sums + t * blocks * G + block * G + g, total[t]);
+        total[t] =
+            times_plus(times(to_floats(sum[t].sum), d), float_everywhere(a_scales + t * blocks + block), total[t]);
+      if constexpr (T::kHasMin) {
+        FloatVector m = load_floats(mins + (block * G + g) * R);
+        for (int t = 0; t < M; ++t)
+          total[t] = times_plus(m, float_everywhere(a_sums + t * blocks * G + block * G + g), total[t]);
       }
     }
   }
@@ -116,16 +120,16 @@ void multiply_tile(const uint8_t* quants, const float* scales, const float* mins
 template <class T, int M>
 inline void multiply_and_store(const retort::kernels::LinearArgs& args, const uint8_t* quants, const float* scales,
                                const float* mins, int64_t row, int rows, int64_t token) {
-  typename Isa::F sums[M];
+  FloatVector sums[M];
   multiply_tile<T, M>(quants, scales, mins, args.in_features / 32, *args.quantized, token, sums);
-  alignas(64) float values[Isa::kRows];
+  alignas(64) float values[kLaneCount];
   for (int t = 0; t < M; ++t) {
     float* out = args.output + (token + t) * args.output_stride + row;
-    if (rows == Isa::kRows && args.bias == nullptr) {
-      Isa::store(out, sums[t]);
+    if (rows == kLaneCount && args.bias == nullptr) {
+      store_from(out, 0, sums[t]);
       continue;
     }
-    Isa::store(values, sums[t]);
+    store_from(values, 0, sums[t]);
     for (int r = 0; r < rows; ++r) out[r] = values[r] + (args.bias != nullptr ? args.bias[row + r] : 0);
   }
 }
@@ -149,8 +153,8 @@ void tile_linear(const retort::kernels::LinearArgs& args) {
   auto* quants = reinterpret_cast<uint8_t*>(args.scratch);
   auto* scales = reinterpret_cast<float*>(args.scratch + Shape::quant_bytes(blocks));
   float* mins = scales + Shape::scale_floats(blocks);
-  for (int64_t row = args.row_begin; row < args.row_end; row += Isa::kRows) {
-    int rows = static_cast<int>(args.row_end - row < Isa::kRows ? args.row_end - row : Isa::kRows);
+  for (int64_t row = args.row_begin; row < args.row_end; row += kLaneCount) {
+    int rows = static_cast<int>(args.row_end - row < kLaneCount ? args.row_end - row : kLaneCount);
     unpack_tile<T>(reinterpret_cast<const uint8_t*>(args.weights) + row * row_bytes, row_bytes, rows, blocks, quants,
                    scales, mins);
     int64_t token = 0;

@@ -1,7 +1,7 @@
-// How each quantized type is read with AVX-512 for sixteen weight rows at once: lane r of a vector holds four
-// consecutive quants of row r, the order that vpdpbusd wants, straight from the file's blocks, in registers. Rows lie
-// `stride` bytes apart. Here are the types with blocks of 32, in columns_k.h the others. Only files of this folder
-// include this. Layouts: tensor/blocks.h.
+// How each quantized type is read for kLaneCount weight rows at once: lane r of a vector holds four consecutive quants
+// of row r, the order that vpdpbusd wants, straight from the file's blocks, in registers. Rows lie `stride` bytes
+// apart. Here are the types with blocks of 32, in columns_k.h the others. The including file includes the lanes.h of
+// its instruction set first. Layouts: tensor/blocks.h.
 //
 // A reader is a struct with
 //   kBlocks   blocks of 32 that one call of read() covers: 1, or the 8 of a super-block
@@ -12,64 +12,51 @@
 //             elements 4k .. 4k + 3 of the group; and sums.end(group, d), or sums.end(group, d, m)
 #pragma once
 
-#include "kernels/avx512/quants.h"
+#include <cstdint>
 
-namespace retort::kernels::avx512 {
 namespace {
-
-#define RETORT_INLINE inline __attribute__((always_inline))
-
-/// Sixteen bytes of each of rows i, i + 4, i + 8 and i + 12.
-RETORT_INLINE __m512i every_fourth_row(const uint8_t* p, int64_t stride) {
-  __m512i v = _mm512_castsi128_si512(load16(p));
-  v = _mm512_mask_broadcast_i32x4(v, 0x00f0, load16(p + 4 * stride));
-  v = _mm512_mask_broadcast_i32x4(v, 0x0f00, load16(p + 8 * stride));
-  return _mm512_mask_broadcast_i32x4(v, 0xf000, load16(p + 12 * stride));
-}
 
 /// The four columns of dwords in the 16 bytes at p of each row.
 struct Columns {
-  __m512i v[4];
+  WordVector v[4];
   RETORT_INLINE Columns(const uint8_t* p, int64_t stride) {
-    __m512i a = every_fourth_row(p, stride), b = every_fourth_row(p + stride, stride);
-    __m512i c = every_fourth_row(p + 2 * stride, stride), d = every_fourth_row(p + 3 * stride, stride);
-    __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
-    v[0] = _mm512_unpacklo_epi64(ab, cd);
-    v[1] = _mm512_unpackhi_epi64(ab, cd);
-    ab = _mm512_unpackhi_epi32(a, b), cd = _mm512_unpackhi_epi32(c, d);
-    v[2] = _mm512_unpacklo_epi64(ab, cd);
-    v[3] = _mm512_unpackhi_epi64(ab, cd);
+    WordVector a = every_fourth_row(p, stride), b = every_fourth_row(p + stride, stride);
+    WordVector c = every_fourth_row(p + 2 * stride, stride), d = every_fourth_row(p + 3 * stride, stride);
+    WordVector ab = low_words(a, b), cd = low_words(c, d);
+    v[0] = low_pairs(ab, cd);
+    v[1] = high_pairs(ab, cd);
+    ab = high_words(a, b), cd = high_words(c, d);
+    v[2] = low_pairs(ab, cd);
+    v[3] = high_pairs(ab, cd);
   }
 };
 
-RETORT_INLINE __m512i low_nibbles(__m512i v) {
-  return _mm512_and_si512(v, _mm512_set1_epi8(15));
+RETORT_INLINE WordVector low_nibbles(WordVector v) {
+  return both(v, all_bytes(15));
 }
-RETORT_INLINE __m512i high_nibbles(__m512i v) {
-  return _mm512_and_si512(_mm512_srli_epi32(v, 4), _mm512_set1_epi8(15));
+RETORT_INLINE WordVector high_nibbles(WordVector v) {
+  return both(right(v, 4), all_bytes(15));
 }
 
-/// The lower halves of all lanes as floats, and the upper ones.
-RETORT_INLINE __m512 low_halves(__m512i v) {
-  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
-}
-RETORT_INLINE __m512 high_halves(__m512i v) {
-  return low_halves(_mm512_srli_epi32(v, 16));
+/// The upper halves of all lanes as floats.
+RETORT_INLINE FloatVector high_halves(WordVector v) {
+  return low_halves(right(v, 16));
 }
 
 /// The upper half of a, then the lower half of b: what lies two bytes into a.
-RETORT_INLINE __m512i two_bytes_on(__m512i a, __m512i b) {
-  return _mm512_or_si512(_mm512_srli_epi32(a, 16), _mm512_slli_epi32(b, 16));
+RETORT_INLINE WordVector two_bytes_on(WordVector a, WordVector b) {
+  return either(right(a, 16), left(b, 16));
 }
 
 /// Adds `value` to every byte of q whose bit of a row's 32 is set; these are bits 4k .. 4k + 3.
-RETORT_INLINE __m512i with_bits(__m512i q, __m512i bits, int k, int value) {
-  const __m512i spread =
-      _mm512_add_epi32(_mm512_set1_epi32((k / 2) * 0x01010101),
-                       _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c)));
-  const __m512i which = _mm512_set1_epi32(k % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
-  __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits, spread), which);
-  return _mm512_mask_add_epi8(q, set, q, _mm512_set1_epi8(static_cast<char>(value)));
+RETORT_INLINE WordVector with_bits(WordVector q, WordVector bits, int k, int value) {
+  const WordVector which = all_words(k % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
+  return more_where(q, spread_byte(bits, k / 2), which, value);
+}
+
+/// The sixteen values of IQ4, plus 128.
+RETORT_INLINE WordVector iq4_columns(WordVector indices) {
+  return look_up(_mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15), indices);
 }
 
 /// A block of 32 nibbles, the low ones first.
@@ -82,7 +69,7 @@ RETORT_INLINE void nibble_block(const uint8_t* p, int64_t stride, Sums& sums, Ma
   for (int k = 0; k < 4; ++k) sums.dot(0, 4 + k, map(4 + k, high_nibbles(q.v[k])));
 }
 
-RETORT_INLINE __m512i first_column(const uint8_t* p, int64_t stride) {
+RETORT_INLINE WordVector first_column(const uint8_t* p, int64_t stride) {
   return Columns(p, stride).v[0];  // the rest is not computed
 }
 
@@ -92,7 +79,7 @@ struct ColumnsQ4_0 {
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     sums.begin(0);
-    nibble_block(p + 2, stride, sums, [](int, __m512i q) { return q; });
+    nibble_block(p + 2, stride, sums, [](int, WordVector q) { return q; });
     sums.end(0, low_halves(first_column(p, stride)));
   }
 };
@@ -103,8 +90,8 @@ struct ColumnsQ4_1 {
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     sums.begin(0);
-    nibble_block(p + 4, stride, sums, [](int, __m512i q) { return q; });
-    __m512i head = first_column(p, stride);
+    nibble_block(p + 4, stride, sums, [](int, WordVector q) { return q; });
+    WordVector head = first_column(p, stride);
     sums.end(0, low_halves(head), high_halves(head));
   }
 };
@@ -115,9 +102,9 @@ struct ColumnsQ5_0 {
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     Columns head(p, stride);
-    __m512i bits = two_bytes_on(head.v[0], head.v[1]);
+    WordVector bits = two_bytes_on(head.v[0], head.v[1]);
     sums.begin(0);
-    nibble_block(p + 6, stride, sums, [&](int k, __m512i q) { return with_bits(q, bits, k, 16); });
+    nibble_block(p + 6, stride, sums, [&](int k, WordVector q) { return with_bits(q, bits, k, 16); });
     sums.end(0, low_halves(head.v[0]));
   }
 };
@@ -129,7 +116,7 @@ struct ColumnsQ5_1 {
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     Columns head(p, stride);
     sums.begin(0);
-    nibble_block(p + 8, stride, sums, [&](int k, __m512i q) { return with_bits(q, head.v[1], k, 16); });
+    nibble_block(p + 8, stride, sums, [&](int k, WordVector q) { return with_bits(q, head.v[1], k, 16); });
     sums.end(0, low_halves(head.v[0]), high_halves(head.v[0]));
   }
 };
@@ -144,7 +131,7 @@ struct ColumnsQ8_0 {
     for (int half = 0; half < 2; ++half) {
       Columns q(p + 2 + 16 * half, stride);
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(0, 4 * half + k, _mm512_xor_si512(q.v[k], _mm512_set1_epi8(-128)));
+      for (int k = 0; k < 4; ++k) sums.dot(0, 4 * half + k, differ(q.v[k], all_bytes(-128)));
     }
     sums.end(0, low_halves(first_column(p, stride)));
   }
@@ -156,10 +143,9 @@ struct ColumnsIQ4_NL {
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     sums.begin(0);
-    nibble_block(p + 2, stride, sums, [](int, __m512i q) { return iq4_values(q); });
+    nibble_block(p + 2, stride, sums, [](int, WordVector q) { return iq4_columns(q); });
     sums.end(0, low_halves(first_column(p, stride)));
   }
 };
 
 }  // namespace
-}  // namespace retort::kernels::avx512

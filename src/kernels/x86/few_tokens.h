@@ -1,19 +1,20 @@
-// Products of quantized weights with a few tokens (decoding one or several sequences): tiles of sixteen weight rows are
-// unpacked in registers, four quants of every row side by side, and each vector meets every token before the next one
-// is unpacked, so that weights are read once and nothing but sums is kept. Bounds: memory bandwidth for one token, the
-// 8-bit products from about eight on.
+// Products of quantized weights with a few tokens (decoding one or several sequences): tiles of kLaneCount weight rows
+// are unpacked in registers, four quants of every row side by side, and each vector meets every token before the next
+// one is unpacked, so that weights are read once and nothing but sums is kept. Bounds: memory bandwidth for one token,
+// the 8-bit products from about eight on.
 #pragma once
 
+#include <array>
 #include <cstring>
+#include <utility>
 
-#include "kernels/avx512/columns.h"
 #include "kernels/kernels.h"
+#include "kernels/x86/columns.h"
 
-namespace retort::kernels::avx512 {
 namespace {
 
-constexpr int kFewRows = 16;
-constexpr int kMostTogether = 8;  // tokens whose sums fit the registers
+using retort::kernels::LinearArgs;
+using retort::kernels::QuantizedRows;
 
 /// The activations of M tokens, regrouped so that one pointer reaches all of them: for each block of 32, the quants of
 /// every token, their scales, and for each group the sums (weights with a minimum) or offsets.
@@ -41,64 +42,52 @@ struct Record {
   }
 };
 
-RETORT_INLINE __m512i everywhere(const std::byte* p) {
-  int32_t value;
-  std::memcpy(&value, p, 4);
-  return _mm512_set1_epi32(value);
-}
-RETORT_INLINE __m512 float_everywhere(const std::byte* p) {
-  float value;
-  std::memcpy(&value, p, 4);
-  return _mm512_set1_ps(value);
-}
-
-/// Sums of M tokens and sixteen rows, one row a lane. With each group a share of what comes next in memory is asked
+/// Sums of M tokens and kLaneCount rows, one row a lane. With each group a share of what comes next in memory is asked
 /// for, into the second-level cache: all at once, or into the first level, would fill the queue of outstanding lines
 /// and hold up the work that is to hide them.
 template <class T, int M>
 struct TileSums {
   using R = Record<T, M>;
-  static constexpr int kAheadBytes = kFewRows * T::kBytes * T::kGroup / (32 * T::kBlocks);  // of one group
+  static constexpr int kAheadBytes = kLaneCount * T::kBytes * T::kGroup / (32 * T::kBlocks);  // of one group
   const std::byte* x;  // the record of the first block at hand
   const char* ahead;
   int64_t ahead_step;
-  __m512 total[M];
-  __m512i sum[M];
+  FloatVector total[M];
+  GroupSum<T> sum[M];
 
   RETORT_INLINE TileSums(const std::byte* records, const char* next, int64_t step)
       : x(records), ahead(next), ahead_step(step) {
 #pragma GCC unroll 8
-    for (int t = 0; t < M; ++t) total[t] = _mm512_setzero_ps();
+    for (int t = 0; t < M; ++t) total[t] = no_floats();
   }
   RETORT_INLINE const std::byte* extra(int group, int t) const {
     return x + group / R::kGroups * R::kBytes + R::kExtra + 4 * (M * (group % R::kGroups) + t);
   }
   RETORT_INLINE void begin(int group) {
 #pragma GCC unroll 8
-    for (int t = 0; t < M; ++t)
-      sum[t] = T::kHasMin ? _mm512_setzero_si512() : _mm512_srai_epi32(everywhere(extra(group, t)), T::kShift);
+    for (int t = 0; t < M; ++t) sum[t].begin(extra(group, t));
   }
-  RETORT_INLINE void dot(int group, int k, __m512i quants) {
+  RETORT_INLINE void dot(int group, int k, WordVector quants) {
     const std::byte* at = x + group / R::kGroups * R::kBytes + group % R::kGroups * 16 + 4 * k;
+    const auto prepared = GroupSum<T>::prepare(quants);
 #pragma GCC unroll 8
-    for (int t = 0; t < M; ++t) sum[t] = _mm512_dpbusd_epi32(sum[t], quants, everywhere(at + 32 * t));
+    for (int t = 0; t < M; ++t) sum[t].add(k, prepared, everywhere(at + 32 * t));
   }
-  RETORT_INLINE void end(int group, __m512 d) {
+  RETORT_INLINE void end(int group, FloatVector d) {
     const std::byte* scales = x + group / R::kGroups * R::kBytes + R::kScales;
 #pragma GCC unroll 8
     for (int t = 0; t < M; ++t) {
-      __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t]), d);
-      total[t] = _mm512_fmadd_ps(scaled, float_everywhere(scales + 4 * t), total[t]);
+      FloatVector scaled = times(to_floats(sum[t].sum), d);
+      total[t] = times_plus(scaled, float_everywhere(scales + 4 * t), total[t]);
     }
-    // Tied to a sum, or the compiler gathers all requests of a block at its beginning.
 #pragma GCC unroll 16
-    for (int i = 0; i < kAheadBytes; i += 64) asm volatile("prefetcht1 %1" : "+v"(total[0]) : "m"(ahead[i]));
+    for (int i = 0; i < kAheadBytes; i += 64) ask_for(ahead + i, total[0]);
     ahead += ahead_step;
   }
-  RETORT_INLINE void end(int group, __m512 d, __m512 m) {
+  RETORT_INLINE void end(int group, FloatVector d, FloatVector m) {
     end(group, d);
 #pragma GCC unroll 8
-    for (int t = 0; t < M; ++t) total[t] = _mm512_fmadd_ps(m, float_everywhere(extra(group, t)), total[t]);
+    for (int t = 0; t < M; ++t) total[t] = times_plus(m, float_everywhere(extra(group, t)), total[t]);
   }
 };
 
@@ -109,7 +98,7 @@ void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row,
                   bool prefetch) {
   const int64_t blocks = args.in_features / 32, row_bytes = blocks / T::kBlocks * T::kBytes;
   const auto* p = reinterpret_cast<const uint8_t*>(args.weights) + row * row_bytes;
-  const auto* next = reinterpret_cast<const char*>(p) + kFewRows * row_bytes;
+  const auto* next = reinterpret_cast<const char*>(p) + kLaneCount * row_bytes;
   using Sums = TileSums<T, M>;
   Sums sums(records, prefetch ? next : reinterpret_cast<const char*>(records), prefetch ? Sums::kAheadBytes : 0);
   for (int64_t block = 0; block < blocks; block += T::kBlocks) {
@@ -117,12 +106,10 @@ void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row,
     p += T::kBytes;
     sums.x += T::kBlocks * Record<T, M>::kBytes;
   }
-  const auto wanted = static_cast<__mmask16>(0xffffu << skip);
-  __m512 bias = args.bias != nullptr ? _mm512_loadu_ps(args.bias + row) : _mm512_setzero_ps();
+  FloatVector bias = args.bias != nullptr ? load_floats(args.bias + row) : no_floats();
 #pragma GCC unroll 8
   for (int t = 0; t < M; ++t)
-    _mm512_mask_storeu_ps(args.output + (token + t) * args.output_stride + row, wanted,
-                          _mm512_add_ps(sums.total[t], bias));
+    store_from(args.output + (token + t) * args.output_stride + row, skip, plus(sums.total[t], bias));
 }
 
 /// The functions for one number of tokens.
@@ -132,37 +119,52 @@ struct FewTokens {
                    bool prefetch);
 };
 
-/// All tokens by rows [row_begin, row_end) of a matrix of at least sixteen rows.
+/// All tokens by rows [row_begin, row_end) of a matrix of at least kLaneCount rows.
 template <class T>
 void few_tokens(const LinearArgs& args) {
-  static constexpr FewTokens kBy[kMostTogether + 1] = {
-      {},
-      {Record<T, 1>::fill, multiply_few<T, 1>},
-      {Record<T, 2>::fill, multiply_few<T, 2>},
-      {Record<T, 3>::fill, multiply_few<T, 3>},
-      {Record<T, 4>::fill, multiply_few<T, 4>},
-      {Record<T, 5>::fill, multiply_few<T, 5>},
-      {Record<T, 6>::fill, multiply_few<T, 6>},
-      {Record<T, 7>::fill, multiply_few<T, 7>},
-      {Record<T, 8>::fill, multiply_few<T, 8>},
-  };
+  static constexpr auto kBy = []<int... M>(std::integer_sequence<int, M...>) {
+    return std::array<FewTokens, kMostTogether + 1>{FewTokens{}, {Record<T, M + 1>::fill, multiply_few<T, M + 1>}...};
+  }
+  (std::make_integer_sequence<int, kMostTogether>{});
   const int64_t groups = (args.num_tokens + kMostTogether - 1) / kMostTogether;
   const int64_t record_bytes = args.in_features / 32 * Record<T, 1>::kBytes;  // of one token
   auto first_of = [&](int64_t group) { return args.num_tokens * group / groups; };
   for (int64_t group = 0; group < groups; ++group) {
     int64_t token = first_of(group);
-    kBy[first_of(group + 1) - token].fill(*args.quantized, token, args.scratch + token * record_bytes);
+    kBy[static_cast<size_t>(first_of(group + 1) - token)].fill(*args.quantized, token,
+                                                               args.scratch + token * record_bytes);
   }
-  for (int64_t row = args.row_begin; row < args.row_end; row += kFewRows) {
+  for (int64_t row = args.row_begin; row < args.row_end; row += kLaneCount) {
     // The last tile is a whole one, too: it begins earlier, maybe before row_begin.
-    int64_t skip = row + kFewRows <= args.row_end ? 0 : row + kFewRows - args.row_end;
+    int64_t skip = row + kLaneCount <= args.row_end ? 0 : row + kLaneCount - args.row_end;
     for (int64_t group = 0; group < groups; ++group) {
       int64_t token = first_of(group);
-      kBy[first_of(group + 1) - token].multiply(args, args.scratch + token * record_bytes, row - skip, skip, token,
-                                                group == 0);
+      kBy[static_cast<size_t>(first_of(group + 1) - token)].multiply(args, args.scratch + token * record_bytes,
+                                                                     row - skip, skip, token, group == 0);
     }
   }
 }
 
+/// The same for the types with blocks of 32, and false for others.
+template <class = void>
+bool few_tokens_of_blocks(const LinearArgs& args) {
+  using retort::tensor::DType;
+  switch (args.dtype) {
+    case DType::kQ4_0:
+      return few_tokens<ColumnsQ4_0>(args), true;
+    case DType::kQ4_1:
+      return few_tokens<ColumnsQ4_1>(args), true;
+    case DType::kQ5_0:
+      return few_tokens<ColumnsQ5_0>(args), true;
+    case DType::kQ5_1:
+      return few_tokens<ColumnsQ5_1>(args), true;
+    case DType::kQ8_0:
+      return few_tokens<ColumnsQ8_0>(args), true;
+    case DType::kIQ4_NL:
+      return few_tokens<ColumnsIQ4_NL>(args), true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
-}  // namespace retort::kernels::avx512

@@ -1,0 +1,11 @@
+// Few tokens by quantized weights, with AVX-VNNI: a file of its own, so that it compiles beside table_vnni.cc.
+#include "kernels/avx2/lanes.h"
+#include "kernels/x86/few_tokens_k.h"
+
+namespace retort::kernels::avx2_vnni {
+
+void few_tokens_tiles(const LinearArgs& args) {
+  if (!few_tokens_of_blocks(args)) few_tokens_of_super_blocks(args);
+}
+
+}  // namespace retort::kernels::avx2_vnni

@@ -1,0 +1,183 @@
+// Eight 32-bit lanes of an AVX2 register, as the templates of x86/ want them. Internal linkage: each
+// including file is compiled with flags of its own.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#define RETORT_INLINE inline __attribute__((always_inline))
+
+namespace {
+
+using WordVector = __m256i;
+using FloatVector = __m256;
+constexpr int kLaneCount = 8;
+constexpr int kMostTogether = 4;  // tokens whose sums fit the registers
+
+RETORT_INLINE WordVector all_bytes(int value) {
+  return _mm256_set1_epi8(static_cast<char>(value));
+}
+RETORT_INLINE WordVector all_words(int value) {
+  return _mm256_set1_epi32(value);
+}
+RETORT_INLINE WordVector both(WordVector a, WordVector b) {
+  return _mm256_and_si256(a, b);
+}
+RETORT_INLINE WordVector either(WordVector a, WordVector b) {
+  return _mm256_or_si256(a, b);
+}
+/// q | (h & mask).
+RETORT_INLINE WordVector with_part(WordVector q, WordVector h, WordVector mask) {
+  return _mm256_or_si256(q, _mm256_and_si256(h, mask));
+}
+RETORT_INLINE WordVector differ(WordVector a, WordVector b) {
+  return _mm256_xor_si256(a, b);
+}
+RETORT_INLINE WordVector left(WordVector v, int bits) {
+  return _mm256_slli_epi32(v, bits);
+}
+RETORT_INLINE WordVector right(WordVector v, int bits) {
+  return _mm256_srli_epi32(v, bits);
+}
+RETORT_INLINE WordVector right_signed(WordVector v, int bits) {
+  return _mm256_srai_epi32(v, bits);
+}
+RETORT_INLINE WordVector minus(WordVector a, WordVector b) {
+  return _mm256_sub_epi32(a, b);
+}
+/// `value` more in the bytes of q in which v has the one bit of `bits`.
+RETORT_INLINE WordVector more_where(WordVector q, WordVector v, WordVector bits, int value) {
+  __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(v, bits), bits);
+  return _mm256_add_epi8(q, _mm256_and_si256(set, all_bytes(value)));
+}
+/// Byte `index` of every lane, four times.
+RETORT_INLINE WordVector spread_byte(WordVector v, int index) {
+  const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c));
+  return _mm256_shuffle_epi8(v, _mm256_add_epi32(_mm256_set1_epi32(index * 0x01010101), first));
+}
+/// Entry q of a table of sixteen, for every byte.
+RETORT_INLINE WordVector look_up(__m128i table, WordVector q) {
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), q);
+}
+
+RETORT_INLINE FloatVector no_floats() {
+  return _mm256_setzero_ps();
+}
+RETORT_INLINE FloatVector to_floats(WordVector v) {
+  return _mm256_cvtepi32_ps(v);
+}
+/// The lower halves of all lanes as floats.
+RETORT_INLINE FloatVector low_halves(WordVector v) {
+  const __m256i low = _mm256_broadcastsi128_si256(_mm_setr_epi32(0x05040100, 0x0d0c0908, -1, -1));
+  __m256i packed = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(v, low), 0x08);
+  return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
+}
+RETORT_INLINE FloatVector times(FloatVector a, FloatVector b) {
+  return _mm256_mul_ps(a, b);
+}
+RETORT_INLINE FloatVector plus(FloatVector a, FloatVector b) {
+  return _mm256_add_ps(a, b);
+}
+RETORT_INLINE FloatVector negative(FloatVector a) {
+  return _mm256_sub_ps(_mm256_setzero_ps(), a);
+}
+RETORT_INLINE FloatVector times_plus(FloatVector a, FloatVector b, FloatVector c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+RETORT_INLINE WordVector load_words(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+RETORT_INLINE FloatVector load_floats(const float* p) {
+  return _mm256_loadu_ps(p);
+}
+/// All lanes but the first `skip`.
+RETORT_INLINE void store_from(float* p, int64_t skip, FloatVector v) {
+  if (skip == 0) return _mm256_storeu_ps(p, v);
+  __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(lanes, _mm256_set1_epi32(static_cast<int>(skip) - 1)), v);
+}
+RETORT_INLINE FloatVector float_everywhere(const void* p) {
+  float value;
+  std::memcpy(&value, p, 4);
+  return _mm256_set1_ps(value);
+}
+RETORT_INLINE WordVector everywhere(const void* p) {
+  int32_t value;
+  std::memcpy(&value, p, 4);
+  return _mm256_set1_epi32(value);
+}
+
+/// Sixteen bytes of each of rows i and i + 4.
+RETORT_INLINE WordVector every_fourth_row(const uint8_t* p, int64_t stride) {
+  auto load = [](const uint8_t* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(load(p)), load(p + 4 * stride), 1);
+}
+RETORT_INLINE WordVector low_words(WordVector a, WordVector b) {
+  return _mm256_unpacklo_epi32(a, b);
+}
+RETORT_INLINE WordVector high_words(WordVector a, WordVector b) {
+  return _mm256_unpackhi_epi32(a, b);
+}
+RETORT_INLINE WordVector low_pairs(WordVector a, WordVector b) {
+  return _mm256_unpacklo_epi64(a, b);
+}
+RETORT_INLINE WordVector high_pairs(WordVector a, WordVector b) {
+  return _mm256_unpackhi_epi64(a, b);
+}
+
+/// One token's sum of products with the quants of a group, one row a lane.
+#ifdef __AVXVNNI__
+template <class T>
+struct GroupSum {
+  WordVector sum;
+  static RETORT_INLINE WordVector prepare(WordVector quants) { return quants; }
+  RETORT_INLINE void begin(const void* offset) {
+    sum = T::kHasMin ? _mm256_setzero_si256() : right_signed(everywhere(offset), T::kShift);
+  }
+  RETORT_INLINE void add(int, WordVector quants, WordVector activations) {
+    sum = _mm256_dpbusd_avx_epi32(sum, quants, activations);
+  }
+};
+#else
+/// vpmaddubsw adds two products in 16 bits. Small quants leave room to add several such pairs before they are widened:
+/// all eight of a block of nibbles. Quants of eight bits leave none, and are multiplied by their magnitude.
+template <class T>
+struct GroupSum {
+  static constexpr int kLargest = [] {
+    if constexpr (T::kHasMin) return T::kMost;
+    return 255 >> T::kShift;
+  }();
+  static constexpr bool kWide = kLargest == 255;
+  static constexpr int kChain = kWide ? 1 : std::min(T::kGroup / 4, 32767 / (2 * 127 * kLargest));
+  struct Quants {
+    WordVector magnitude, sign;
+  };
+  WordVector sum, pairs;
+
+  static RETORT_INLINE Quants prepare(WordVector quants) {
+    if constexpr (!kWide) return {quants, quants};
+    WordVector sign = differ(quants, all_bytes(-128));
+    return {_mm256_abs_epi8(sign), sign};
+  }
+  RETORT_INLINE void begin(const void* offset) {
+    sum = T::kHasMin || kWide ? _mm256_setzero_si256() : right_signed(everywhere(offset), T::kShift);
+  }
+  RETORT_INLINE void add(int k, const Quants& quants, WordVector activations) {
+    if constexpr (kWide) activations = _mm256_sign_epi8(activations, quants.sign);
+    WordVector two = _mm256_maddubs_epi16(quants.magnitude, activations);
+    pairs = k % kChain == 0 ? two : _mm256_add_epi16(pairs, two);
+    if ((k + 1) % kChain == 0) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+};
+#endif
+
+/// Asks for a line, into the second-level cache. Tied to a value, or the compiler gathers all requests of a block at
+/// its beginning.
+RETORT_INLINE void ask_for(const char* p, FloatVector& tie) {
+  asm volatile("prefetcht1 %1" : "+x"(tie) : "m"(*p));
+}
+
+}  // namespace
