@@ -69,9 +69,10 @@ void add_tune_options(CLI::App& command, TuneOptions& options) {
   command.add_option("--pass-tokens", trainer.pass_tokens, "Tokens computed at a time; a step's passes add up")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command.add_option("--lr", trainer.learning_rate, "Highest learning rate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command
+      .add_option("--lr", options.learning_rate,
+                  "Highest learning rate; default: for lora by the model's width (8e-4 for SmolLM2-135M), else 2e-4")
+      ->check(CLI::PositiveNumber);
   command
       .add_option_function<std::string>(
           "--schedule", [&trainer](const std::string& text) { trainer.schedule = *training::schedule_from_name(text); },
@@ -150,6 +151,8 @@ void add_tune_options(CLI::App& command, TuneOptions& options) {
 training::TrainerOptions TuneOptions::trainer_options(const training::Student& student,
                                                       const std::string& model_path) const {
   training::TrainerOptions result = trainer;
+  result.learning_rate = learning_rate.value_or(
+      training::default_learning_rate(student.is_adapter(), student.model().hyperparameters().model_dim));
   result.precision = bfloat16() ? kernels::Precision::kBfloat16 : kernels::Precision::kFloat32;
   if (memory_bytes > 0) {
     // What is there anyway: the mapped file, the parameters with gradient and moments, and some working memory.

@@ -21,9 +21,10 @@ struct TuneOptions {
   training::DatasetOptions dataset;
   training::LoraOptions lora;
   training::TrainerOptions trainer;
-  int64_t memory_bytes = 0;  // that the process should stay within; 0: not said
-  int64_t score_rows = 200;  // of the validation data, on which the tuned model is scored
-  int64_t eval_rows = 50;    // of them, at each measurement while it is tuned
+  std::optional<double> learning_rate;  // unset: default_learning_rate()
+  int64_t memory_bytes = 0;             // that the process should stay within; 0: not said
+  int64_t score_rows = 200;             // of the validation data, on which the tuned model is scored
+  int64_t eval_rows = 50;               // of them, at each measurement while it is tuned
   int threads = 0;
   bool json = false;
 

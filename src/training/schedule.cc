@@ -24,6 +24,10 @@ std::optional<ScheduleKind> schedule_from_name(std::string_view text) {
   return std::nullopt;
 }
 
+double default_learning_rate(bool adapter, int64_t model_dim) {
+  return adapter ? 8e-4 * std::pow(static_cast<double>(model_dim) / 576, -0.8) : 2e-4;
+}
+
 double Schedule::at(int64_t step) const {
   if (step < warmup_steps) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
   if (kind == ScheduleKind::kConstant) return peak;

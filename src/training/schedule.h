@@ -27,4 +27,9 @@ struct Schedule {
   double at(int64_t step) const;
 };
 
+/// A rate to begin with. Adapters: 2e-4 for models of about 3300 values a token, as is customary for those, and more
+/// for narrower ones, in proportion to the width's power of -0.8: 8e-4 for SmolLM2-135M, better than 4e-4 on the
+/// development rows of one task (docs/training.md). Whole models: 2e-4.
+double default_learning_rate(bool adapter, int64_t model_dim);
+
 }  // namespace retort::training

@@ -36,6 +36,13 @@ TEST(Schedule, WarmupLongerThanTheRunNeverDividesByZero) {
   EXPECT_DOUBLE_EQ(s.at(10), 1);
 }
 
+TEST(Schedule, NarrowModelsBeginWithHigherRates) {
+  EXPECT_DOUBLE_EQ(default_learning_rate(true, 576), 8e-4);
+  EXPECT_NEAR(default_learning_rate(true, 1536), 3.65e-4, 1e-6);
+  EXPECT_NEAR(default_learning_rate(true, 4096), 1.67e-4, 1e-6);
+  EXPECT_DOUBLE_EQ(default_learning_rate(false, 576), 2e-4);
+}
+
 TEST(Schedule, NamesRoundTrip) {
   for (ScheduleKind kind : {ScheduleKind::kConstant, ScheduleKind::kLinear, ScheduleKind::kCosine})
     EXPECT_EQ(schedule_from_name(name(kind)), kind);
