@@ -3,11 +3,17 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
 
+#include "cli/command.h"
 #include "cli/commands.h"
 
-int main(int argc, char** argv) {
-  using namespace retort::cli;
+namespace retort::cli {
+namespace {
+
+int run_command(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   CLI::App app("Retort runs small language models on a plain CPU.", "retort");
   app.set_version_flag("--version", RETORT_VERSION);
@@ -22,4 +28,15 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
   return exit_code;
+}
+
+}  // namespace
+}  // namespace retort::cli
+
+int main(int argc, char** argv) try { return retort::cli::run_command(argc, argv); } catch (const std::bad_alloc&) {
+  std::fputs("retort: out of memory\n", stderr);
+  return retort::cli::kFailed;
+} catch (const std::exception& error) {  // of a library: our own code returns its errors
+  std::fprintf(stderr, "retort: %s\n", error.what());
+  return retort::cli::kFailed;
 }

@@ -105,7 +105,7 @@ TEST(LoadModel, ReportsEveryTensorThatDoesNotFit) {
   // The llama file under qwen2's name: its keys are looked for under qwen2, and the first missing one is named.
   std::ifstream in(RETORT_SOURCE_DIR "/tests/golden/models/llama.gguf", std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  auto patch = [&](std::string from, const std::string& to) {
+  auto patch = [&](const std::string& from, const std::string& to) {
     std::string copy = bytes;
     for (size_t at = copy.find(from); at != std::string::npos; at = copy.find(from, at + 1))
       copy.replace(at, from.size(), to);

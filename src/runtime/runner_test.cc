@@ -80,9 +80,9 @@ class RunnerTest : public testing::TestWithParam<Case> {
 };
 
 std::string case_name(const testing::TestParamInfo<Case>& tested) {
-  constexpr const char* kv[] = {"f32", "f16", "q8_0"};
+  constexpr const char* kKvNames[] = {"f32", "f16", "q8_0"};
   std::string name = std::string(std::get<0>(tested.param)) + "_" + std::string(std::get<1>(tested.param)->name) + "_" +
-                     kv[static_cast<int>(std::get<2>(tested.param))];
+                     kKvNames[static_cast<int>(std::get<2>(tested.param))];
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }

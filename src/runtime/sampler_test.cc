@@ -43,6 +43,7 @@ std::set<int32_t> drawn(const SamplingOptions& options, const std::vector<float>
 /// Logits whose softmax is `probabilities`.
 std::vector<float> logits_of(const std::vector<double>& probabilities) {
   std::vector<float> logits;
+  logits.reserve(probabilities.size());
   for (double p : probabilities) logits.push_back(static_cast<float>(std::log(p)));
   return logits;
 }
@@ -199,11 +200,13 @@ TEST(Sampler, SameSeedSameTokens) {
   options.top_k = 40;
   options.top_p = 0.95f;
   std::vector<float> logits;
+  logits.reserve(500);
   for (int i = 0; i < 500; ++i) logits.push_back(static_cast<float>((i * 7919) % 97) / 20);
   auto run = [&](uint64_t seed) {
     options.seed = seed;
     Sampler sampler = make(options);
     std::vector<int32_t> ids;
+    ids.reserve(64);
     for (int i = 0; i < 64; ++i) ids.push_back(sample(sampler, logits));
     return ids;
   };

@@ -34,6 +34,7 @@ TEST(Bootstrap, KnownCases) {
 
 TEST(Bootstrap, TheSeedDecides) {
   std::vector<double> rows;
+  rows.reserve(50);
   base::Random random(3);
   for (int i = 0; i < 50; ++i) rows.push_back(random.normal());
   auto with_seed = [&](uint64_t seed) { return with_interval(std::span<const double>(rows), mean, {200, seed, 0.95}); };
@@ -48,6 +49,7 @@ TEST(Bootstrap, IntervalsCoverTheTruth) {
   for (uint64_t trial = 0; trial < kTrials; ++trial) {
     base::Random random(100 + trial);
     std::vector<double> rows;
+    rows.reserve(200);
     for (int i = 0; i < 200; ++i) rows.push_back(random.uniform() < 0.7 ? 1 : 0);
     Estimate estimate = with_interval(std::span<const double>(rows), mean, {400, trial, 0.95});
     if (estimate.low <= 0.7 && 0.7 <= estimate.high) ++covered;

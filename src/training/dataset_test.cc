@@ -10,7 +10,6 @@
 using namespace retort;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using training::DatasetOptions;
 using training::Example;
 using training::OverLong;
 using training::PromptFormat;

@@ -15,6 +15,7 @@ namespace {
 
 std::vector<const Example*> pointers(const Dataset& dataset) {
   std::vector<const Example*> all;
+  all.reserve(dataset.examples.size());
   for (const Example& example : dataset.examples) all.push_back(&example);
   return all;
 }
@@ -98,6 +99,7 @@ base::Status FrozenActivations::for_stretches(int64_t example, int64_t begin, in
 base::Status FrozenActivations::compute(graph::Workspace& workspace, graph::Rounding rounding,
                                         std::span<const int64_t> examples) {
   std::vector<const Example*> picked;
+  picked.reserve(examples.size());
   for (int64_t index : examples) picked.push_back(&dataset_.examples[static_cast<size_t>(index)]);
   PassBatch pass(picked, true);
   if (pass.tokens.empty()) return {};

@@ -80,6 +80,7 @@ TEST(FrozenActivations, GiveWhatTheLayersGive) {
            {std::vector<int64_t>{6, 7}, {2}, {3, 0, 5}, {4, 3, 1}, {0, 1, 2, 3, 4, 5, 6, 7}})
         for (bool share : {false, true}) {
           std::vector<const Example*> picked;
+          picked.reserve(pass.size());
           for (int64_t index : pass) picked.push_back(&data.examples[static_cast<size_t>(index)]);
           PassBatch batch(picked, share);
           graph::Graph whole(workspace), upper(workspace);

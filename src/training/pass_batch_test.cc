@@ -21,6 +21,7 @@ struct Laid {
   }
   static std::vector<const Example*> pointers(const std::vector<Example>& examples) {
     std::vector<const Example*> all;
+    all.reserve(examples.size());
     for (const Example& e : examples) all.push_back(&e);
     return all;
   }

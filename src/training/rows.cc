@@ -396,6 +396,7 @@ base::Result<RowFile> read_rows(const std::string& path, const RowOptions& optio
 
 std::vector<std::string> distinct_answers(const std::vector<Row>& rows) {
   std::vector<std::string> answers;
+  answers.reserve(rows.size());
   for (const Row& row : rows) answers.push_back(row.answer);
   std::sort(answers.begin(), answers.end());
   answers.erase(std::unique(answers.begin(), answers.end()), answers.end());

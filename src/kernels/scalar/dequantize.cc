@@ -98,10 +98,10 @@ void block(const BlockQ5_K& b, float* out) {
 void block(const BlockQ6_K& b, float* out) {
   float d = half_to_float(b.d);
   for (int i = 0; i < 256; ++i) {
-    int half = i / 128, part = i / 32 % 4, e = i % 32;
+    int half = i / 128, part = i / 32 % 4, e = i % 32, group = i / 16;
     int low = b.low[half * 64 + part % 2 * 32 + e] >> part / 2 * 4 & 15;
     int high = b.high[half * 32 + e] >> part * 2 & 3;
-    out[i] = d * static_cast<float>(b.scales[i / 16]) * static_cast<float>((low | high << 4) - 32);
+    out[i] = d * static_cast<float>(b.scales[group]) * static_cast<float>((low | high << 4) - 32);
   }
 }
 

@@ -40,17 +40,17 @@ float affine_error(const float* x, const float* weights, int n, int top, Affine 
 /// Scale and minimum of 32 elements: candidates around the range divided by `top`, each followed by the least-squares
 /// fit to the quants it gives.
 Affine fit_affine(const float* x, int top) {
-  constexpr int n = 32;
-  float weights[n];
-  weigh(x, n, weights);
-  float low = std::min(0.f, *std::min_element(x, x + n)), high = std::max(*std::max_element(x, x + n), low);
+  constexpr int kSize = 32;
+  float weights[kSize];
+  weigh(x, kSize, weights);
+  float low = std::min(0.f, *std::min_element(x, x + kSize)), high = std::max(*std::max_element(x, x + kSize), low);
   if (high == low) return {0, -low};
   Affine best{(high - low) / static_cast<float>(top), -low};
-  float best_error = affine_error(x, weights, n, top, best);
+  float best_error = affine_error(x, weights, kSize, top, best);
   for (int step = -10; step <= 10; ++step) {
     float inverse = (static_cast<float>(top) + 0.1f * static_cast<float>(step)) / (high - low);
     double sw = 0, sq = 0, sqq = 0, sx = 0, sxq = 0;
-    for (int i = 0; i < n; ++i) {
+    for (int i = 0; i < kSize; ++i) {
       int q = rounded((x[i] - low) * inverse, 0, top);
       double w = weights[i];
       sw += w;
@@ -68,7 +68,7 @@ Affine fit_affine(const float* x, int top) {
     }
     if (!(scale > 0)) continue;
     Affine candidate{static_cast<float>(scale), static_cast<float>(minimum)};
-    float error = affine_error(x, weights, n, top, candidate);
+    float error = affine_error(x, weights, kSize, top, candidate);
     if (error < best_error) {
       best_error = error;
       best = candidate;
@@ -79,9 +79,9 @@ Affine fit_affine(const float* x, int top) {
 
 /// The scale of 16 elements, x approximated by scale * q, q = -top .. top - 1. May be negative.
 float fit_symmetric(const float* x, int top) {
-  constexpr int n = 16;
+  constexpr int kSize = 16;
   float extreme = 0;
-  for (int i = 0; i < n; ++i)
+  for (int i = 0; i < kSize; ++i)
     if (std::fabs(x[i]) > std::fabs(extreme)) extreme = x[i];
   if (extreme == 0) return 0;
   float best = 0;
@@ -89,7 +89,7 @@ float fit_symmetric(const float* x, int top) {
   for (int step = -9; step <= 9; ++step) {
     float inverse = -(static_cast<float>(top) + 0.1f * static_cast<float>(step)) / extreme;
     double sxq = 0, sqq = 0;
-    for (int i = 0; i < n; ++i) {
+    for (int i = 0; i < kSize; ++i) {
       int q = rounded(x[i] * inverse, -top, top - 1);
       double w = static_cast<double>(x[i]) * x[i];
       sxq += w * x[i] * q;

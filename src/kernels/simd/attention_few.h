@@ -24,7 +24,7 @@ concept SumsTogether = requires(const V* v) {
 template <class V, int R>
 inline void few_scores(const float* q, int64_t dim, const std::byte* keys, int64_t key_stride, int64_t count,
                        float* scores, int64_t score_stride) {
-  constexpr int kRows = R == 3 ? 4 : R, kKeys = V::kLanes / kRows;
+  constexpr int kRows = R + (R == 3 ? 1 : 0), kKeys = V::kLanes / kRows;
   for (int64_t j = 0; j < count; j += kKeys) {
     V sums[V::kLanes];
     for (V& sum : sums) sum = V(0.0f);

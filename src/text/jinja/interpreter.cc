@@ -34,7 +34,7 @@ struct Interpreter::Scope {
 };
 
 Interpreter::Interpreter(Dict globals, const Limits& limits) : limits_(limits), scope_(std::make_shared<Scope>()) {
-  for (auto& [key, value] : globals.items) scope_->set(key.as_string(), std::move(value));
+  for (auto& entry : globals.items) scope_->set(entry.first.as_string(), std::move(entry.second));
   scope_->set("namespace", Value::callable("namespace", [](Arguments& a) {
                 Dict d;
                 for (const Value& v : a.positional)

@@ -63,8 +63,8 @@ const std::map<std::string, Method>& list_methods() {
 
 /// The arguments of a method of markup that come into its result.
 void escape_arguments(Interpreter& interpreter, const std::string& method, Arguments& a) {
-  if (method == "replace" && a.positional.size() > 1) {
-    a.positional[1] = escape(a.positional[1]);
+  if (method == "replace" || method == "ljust" || method == "rjust" || method == "center") {
+    if (a.positional.size() > 1) a.positional[1] = escape(a.positional[1]);
   } else if (method == "join" && !a.positional.empty()) {
     std::vector<Value> items = interpreter.iterate(a.positional[0]);
     for (Value& item : items) item = escape(item);
@@ -72,8 +72,6 @@ void escape_arguments(Interpreter& interpreter, const std::string& method, Argum
   } else if (method == "format") {
     for (Value& value : a.positional) value = escape(value);
     for (auto& [name, value] : a.named) value = escape(value);
-  } else if ((method == "ljust" || method == "rjust" || method == "center") && a.positional.size() > 1) {
-    a.positional[1] = escape(a.positional[1]);
   }
 }
 

@@ -46,10 +46,11 @@ Value sort_key(Interpreter& in, const Value& item, const Value& attribute, bool 
   }
 }
 
-std::vector<Value> sorted(Interpreter& in, std::vector<Value> items, const Value& attribute, bool case_sensitive,
+std::vector<Value> sorted(Interpreter& in, const std::vector<Value>& items, const Value& attribute, bool case_sensitive,
                           bool reverse) {
   std::vector<std::pair<Value, Value>> keyed;
-  for (Value& item : items) {
+  keyed.reserve(items.size());
+  for (const Value& item : items) {
     keyed.emplace_back(sort_key(in, item, attribute, case_sensitive), item);
   }
   in.spend(static_cast<int64_t>(items.size()) * 16);
@@ -58,6 +59,7 @@ std::vector<Value> sorted(Interpreter& in, std::vector<Value> items, const Value
     return reverse ? b.first.less(a.first) : a.first.less(b.first);
   });
   std::vector<Value> out;
+  out.reserve(keyed.size());
   for (auto& entry : keyed) out.push_back(std::move(entry.second));
   return out;
 }
