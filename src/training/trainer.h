@@ -37,7 +37,7 @@ struct TrainerOptions {
   int64_t pass_tokens = 512;  // tokens of one forward and backward pass; gradients of a step's passes are summed
   ScheduleKind schedule = ScheduleKind::kCosine;
   double learning_rate = 2e-4;  // default_learning_rate() knows better
-  double warmup = 0.03;  // share of all steps
+  double warmup = 0.03;         // share of all steps
   AdamWOptions adamw;
   double clip = 1;             // limit of the gradient's norm; 0: none
   double dropout = 0;          // of adapters' inputs
