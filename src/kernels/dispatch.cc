@@ -38,6 +38,10 @@ extern const Kernels kTable;
 namespace neon_i8mm {
 extern const Kernels kTable;
 }
+namespace neon_bf16 {
+extern const TrainingKernels kTraining;
+void attention(const AttentionArgs& args);
+}  // namespace neon_bf16
 #endif
 
 namespace {
@@ -68,7 +72,19 @@ std::vector<const Kernels*> find_available() {
   tables.push_back(&neon::kTable);  // part of every ARMv8-A processor that runs Linux
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
     tables.push_back(&neon_dotprod::kTable);
-    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) tables.push_back(&neon_i8mm::kTable);
+    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) {
+      tables.push_back(&neon_i8mm::kTable);
+      if ((getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0) {
+        static const Kernels with_bf16 = [] {
+          Kernels table = neon_i8mm::kTable;
+          table.name = "neon_bf16";
+          table.training = &neon_bf16::kTraining;
+          table.attention = neon_bf16::attention;
+          return table;
+        }();
+        tables.push_back(&with_bf16);
+      }
+    }
   }
 #endif
   return tables;

@@ -41,38 +41,11 @@ struct BfloatSteps {
 
 }  // namespace
 
-#include "kernels/simd/training_table.h"
+#include "kernels/simd/training_table_bf16.h"
 
 namespace retort::kernels::avx512 {
-namespace {
-
-bool in_bf16(const MatmulArgs& args) {
-  return args.precision == Precision::kBfloat16;
-}
-void matmul(const MatmulArgs& args) {
-  if (in_bf16(args)) return simd_matmul<Floats, BfloatSteps>(args);
-  simd_matmul<Floats, FloatSteps>(args);
-}
-int64_t packed_bytes(const MatmulArgs& args) {
-  if (!in_bf16(args)) return 0;
-  return 4 * (args.a_transposed ? (args.depth + 1) / 2 * packed_stride<Floats>(args.a_rows)
-                                : args.a_rows * ((args.depth + 1) / 2));
-}
-int64_t pack_units(const MatmulArgs& args) {
-  if (!in_bf16(args)) return 0;
-  return args.a_transposed ? (args.depth + 1) / 2 : args.a_rows;
-}
-
-}  // namespace
 
 extern const TrainingKernels kBfloatTraining;
-constinit const TrainingKernels kBfloatTraining = [] {
-  TrainingKernels table = training_table();
-  table.matmul = matmul;
-  table.matmul_packed_bytes = packed_bytes;
-  table.matmul_pack = pack_left<Floats, BfloatSteps>;
-  table.matmul_pack_units = pack_units;
-  return table;
-}();
+constinit const TrainingKernels kBfloatTraining = training_table_bf16<BfloatSteps>();
 
 }  // namespace retort::kernels::avx512
