@@ -23,7 +23,7 @@ if [ ! -e "$folder/adapter.gguf" ]; then
   echo "Tuning it on 300 rows (one to three minutes; Ctrl-C and again: it continues) ..."
   resume=
   [ -e "$folder/checkpoint.bin" ] && resume=--resume
-  "$retort" tune "$model" --data "$rows/train.jsonl" --output "$folder" --epochs 1.5 --lr 4e-4 --instruction "" $resume
+  "$retort" tune "$model" --data "$rows/train.jsonl" --output "$folder" --epochs 1.5 --instruction "" $resume
   echo
 fi
 echo "Tuned ($folder/adapter.gguf, report.html beside it):"
