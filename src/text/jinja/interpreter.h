@@ -19,7 +19,10 @@ struct Limits {
   int depth = 100;                 // macro calls within macro calls
 };
 
-/// One rendering. Throws TemplateError.
+/// The item of a dict that calling it calls: `loop` has one.
+constexpr const char* kCallName = "__call__";
+
+/// One rendering. Throws TemplateError. Statements are in interpreter.cc, expressions in expressions.cc.
 class Interpreter {
  public:
   /// `globals` are the template's variables and functions.
