@@ -80,10 +80,40 @@ TEST(Jinja, WorkIsBounded) {
     ASSERT_FALSE(text) << source;
     EXPECT_TRUE(text.error().message.starts_with("template:1:")) << text.error().message;
   }
+  // Values within values, by hand, through methods, and ever so many of them.
+  const std::string again = "{% set ns = namespace(n=[1], m=[1]) %}{% for i in range(100000) %}";
+  for (const char* source :
+       {"{% set ns.n = [ns.n] %}{% endfor %}", "{% set ns.n = {'a': ns.n}.get %}{% endfor %}",
+        "{% set ns.n = [{'k': 1, 'v': ns.n}]|groupby('k') %}{% endfor %}", "{% set ns.n = joiner(ns.n) %}{% endfor %}",
+        "{% set ns.n = [ns.n, ns.n] %}{% set ns.m = [ns.m, ns.m] %}{% endfor %}{{ ns.n == ns.m }}"}) {
+    auto text = render(again + source);
+    ASSERT_FALSE(text) << source;
+    EXPECT_TRUE(text.error().message.starts_with("template:1:")) << text.error().message;
+  }
   std::string deep(100000, '(');
   EXPECT_FALSE(render("{{ " + deep + "1"));
   EXPECT_FALSE(render("{{ " + std::string(100000, '[') + "1"));
   EXPECT_FALSE(render("{{ " + std::string(100000, '-') + "1 }}"));
+}
+
+TEST(Jinja, NamespacesMayHoldThemselves) {
+  EXPECT_EQ(*render("{% set ns = namespace(n=0) %}{{ ns }}{% set ns.n = ns %}{{ ns == ns }}{{ ns.n.n == ns }}"
+                    "{{ [ns] == [ns] }}{{ ns == namespace(n=0) }}"),
+            "<Namespace {'n': 0}>TrueTrueTrueFalse");
+  EXPECT_FALSE(render("{% set ns = namespace() %}{% set ns.n = [ns] %}{{ ns }}"));
+  EXPECT_FALSE(render("{% set ns = namespace() %}{{ ns|tojson }}"));
+  // A long chain ends without much stack, at once or with the rendering.
+  const std::string chain =
+      "{% set ns = namespace() %}{% set ns.h = namespace(n=0) %}{% set ns.t = ns.h %}{% for i in range(50000) %}"
+      "{% set t = ns.t %}{% set t.n = namespace(n=0) %}{% set ns.t = t.n %}{% endfor %}";
+  EXPECT_EQ(*render(chain), "");
+  EXPECT_EQ(*render(chain + "{% set ns.h = 0 %}{% set ns.t = 0 %}x"), "x");
+}
+
+TEST(Jinja, WhatLoopsRememberMayHoldThem) {
+  EXPECT_TRUE(
+      render("{% set ns = namespace(l=0) %}{% for i in range(3) %}{{ loop.changed(loop) }}{% set ns.l = loop %}"
+             "{% endfor %}{{ ns.l.changed(ns.l) }}"));
 }
 
 }  // namespace

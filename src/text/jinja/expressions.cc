@@ -127,6 +127,7 @@ bool Interpreter::contains(const Value& container, const Value& item) {
     spend(static_cast<int64_t>(container.as_string().size()) / 64);
     return container.as_string().find(item.as_string()) != std::string::npos;
   }
+  spend(std::min(container.extent().nodes, item.extent().nodes) / 16);
   if (container.is_dict()) return container.as_dict().find(item) != nullptr;
   for (const Value& v : iterate(container))
     if (v.equals(item)) return true;
@@ -173,6 +174,7 @@ Value Interpreter::compare(const Expression& e) {
   for (size_t i = 0; i < e.operators.size(); ++i) {
     Value right = evaluate(*e.items[i + 1]);
     const std::string& op = e.operators[i];
+    spend(std::min(left.extent().nodes, right.extent().nodes) / 16);
     bool holds = op == "=="   ? left.equals(right)
                  : op == "!=" ? !left.equals(right)
                  : op == "<"  ? left.less(right)

@@ -6,6 +6,11 @@
 #include <utility>
 
 namespace retort::text::jinja {
+namespace {
+
+constexpr int64_t kTrackingSteps = 64;  // what is kept until the end costs memory
+
+}  // namespace
 
 struct Interpreter::Scope {
   std::shared_ptr<Scope> parent;
@@ -48,12 +53,15 @@ Interpreter::Interpreter(Dict globals, const Limits& limits) : limits_(limits), 
                 for (auto& [key, value] : a.named) d.set(key, value);
                 return Value::dict(std::move(d));
               }));
-  scope_->set("joiner", Value::callable("joiner", [](Arguments& a) {
-                auto used = std::make_shared<bool>(false);
-                return Value::callable("joiner", [used, separator = a.get(0, "sep", ", ")](Arguments&) -> Value {
-                  return std::exchange(*used, true) ? separator : Value("");
-                });
-              }));
+  scope_->set(
+      "joiner", Value::callable("joiner", [](Arguments& a) {
+        auto used = std::make_shared<bool>(false);
+        Value separator = a.get(0, "sep", ", ");
+        return Value::callable(
+            "joiner",
+            [used, separator](Arguments&) -> Value { return std::exchange(*used, true) ? separator : Value(""); },
+            separator);
+      }));
   scope_->set("range", Value::callable("range", [this](Arguments& a) {
                 for (const Value& v : a.positional)
                   if (!v.is_int() && !v.is_bool())
@@ -78,8 +86,11 @@ Interpreter::Interpreter(Dict globals, const Limits& limits) : limits_(limits), 
               }));
 }
 
-// Macros hold their scope and their scope holds them: clearing the names breaks the cycle.
+// Macros hold their scope and their scope holds them: clearing the names breaks the cycle. Namespaces and
+// what loop.changed() remembers, the only values that change, may hold themselves.
 Interpreter::~Interpreter() {
+  for (const std::shared_ptr<Dict>& attributes : namespaces_) attributes->items.clear();
+  for (const std::shared_ptr<Value>& value : remembered_) *value = Value();
   for (std::shared_ptr<Scope> s = scope_; s != nullptr; s = s->parent) s->names.clear();
 }
 
@@ -228,8 +239,12 @@ Interpreter::Flow Interpreter::loop(const Statement& s, const Value& iterable, i
                               if (a.positional.empty()) throw TemplateError{"no items for cycling given"};
                               return a.positional[static_cast<size_t>(i) % a.positional.size()];
                             }));
-    info.items.emplace_back("changed", Value::callable("changed", [changed_before](Arguments& a) {
+    info.items.emplace_back("changed", Value::callable("changed", [this, changed_before](Arguments& a) {
                               Value now = Value::list(a.positional, true);
+                              if (changed_before->is_undefined()) {
+                                spend(kTrackingSteps);
+                                remembered_.push_back(changed_before);
+                              }
                               bool changed = !now.equals(*changed_before);
                               *changed_before = now;
                               return Value(changed);
@@ -260,7 +275,12 @@ void Interpreter::assign(const Target& target, const Value& value) {
     if (!object.is_dict() || !object.as_dict().name_space)
       throw TemplateError{fmt::format("cannot assign attribute {} of {}: only namespace() objects take assignments",
                                       target.attribute, target.name)};
-    object.as_dict().set(target.attribute, value);
+    Dict& attributes = object.as_dict();
+    if (value.identity() != nullptr && !std::exchange(attributes.may_be_in_itself, true)) {
+      spend(kTrackingSteps);
+      namespaces_.push_back(object.shared_dict());
+    }
+    attributes.set(target.attribute, value);
   } else {
     scope_->set(target.name, value);
   }

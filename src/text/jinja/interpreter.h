@@ -70,6 +70,10 @@ class Interpreter {
   int depth_ = 0;
   size_t offset_ = 0;
   std::shared_ptr<Scope> scope_;
+  // What changes, and so may come to hold itself: emptied at the end.
+  // Kept until then, lest a long chain of them end all at once, each within the one before.
+  std::vector<std::shared_ptr<Dict>> namespaces_;
+  std::vector<std::shared_ptr<Value>> remembered_;  // by loop.changed()
 };
 
 /// A method of a string, list or dict bound to it, or undefined when it has none of this name (methods.cc).

@@ -11,6 +11,7 @@ namespace retort::text::jinja {
 namespace {
 
 constexpr int kMaxNesting = 200;
+constexpr size_t kMaxBytes = 64 << 20;
 
 /// Builds a Value from the parser's events, so that depth is checked while parsing.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
@@ -63,6 +64,12 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool close() {
+    try {
+      open_.back().measure();
+    } catch (const TemplateError& e) {
+      error = e.message;
+      return false;
+    }
     open_.pop_back();
     keys_.pop_back();
     return true;
@@ -114,6 +121,7 @@ void write_string(const std::string& text, bool ascii, std::string& out) {
 
 void write(const Value& value, const JsonStyle& style, int depth, std::string& out) {
   if (depth > kMaxNesting) throw TemplateError{"the value is nested too deeply for JSON"};
+  if (out.size() > kMaxBytes) throw TemplateError{fmt::format("a value gives more than {} bytes of JSON", kMaxBytes)};
   auto line = [&](int level) {
     if (!style.indent) return;
     out += '\n';
@@ -155,6 +163,7 @@ void write(const Value& value, const JsonStyle& style, int depth, std::string& o
       break;
     }
     case Value::Kind::kDict: {
+      if (value.as_dict().name_space) throw TemplateError{"Object of type Namespace is not JSON serializable"};
       std::vector<const std::pair<Value, Value>*> items;
       for (const auto& item : value.as_dict().items) items.push_back(&item);
       if (style.sort_keys)

@@ -116,7 +116,8 @@ Value method_of(Interpreter& interpreter, const Value& object, const std::string
       return as_markup(method(interpreter, object, a));
     });
   return Value::callable(
-      name, [&interpreter, object, method = found->second](Arguments& a) { return method(interpreter, object, a); });
+      name, [&interpreter, object, method = found->second](Arguments& a) { return method(interpreter, object, a); },
+      object);
 }
 
 }  // namespace retort::text::jinja

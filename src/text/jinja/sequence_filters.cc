@@ -207,21 +207,21 @@ Value slice(Interpreter& in, const Value& value, Arguments& a) {
 
 Value group_by(Interpreter& in, const Value& value, Arguments& a) {
   Value attribute = a.get(0, "attribute");
-  std::vector<Value> groups;
+  std::vector<std::pair<Value, std::vector<Value>>> groups;
   Value last;
   for (const Value& item :
        sorted(in, in.iterate(value), attribute, a.get(2, "case_sensitive", false).truthy(), false)) {
     Value key = path_of(in, item, attribute);
     if (groups.empty() || !folded(key, false).equals(folded(last, false))) {
-      Dict group;
-      group.set("grouper", key);
-      group.set("list", Value::list({}));
-      groups.push_back(Value::list({key, *group.find("list")}, true));
+      groups.push_back({key, {}});
       last = key;
     }
-    groups.back().as_list().items[1].as_list().items.push_back(item);
+    groups.back().second.push_back(item);
   }
-  return Value::list(std::move(groups));
+  std::vector<Value> pairs;
+  pairs.reserve(groups.size());
+  for (auto& [key, members] : groups) pairs.push_back(Value::list({key, Value::list(std::move(members))}, true));
+  return Value::list(std::move(pairs));
 }
 
 Value dict_sort(Interpreter& in, const Value& value, Arguments& a) {

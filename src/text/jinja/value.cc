@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -21,6 +22,24 @@ Value Value::none() {
   return value;
 }
 
+namespace {
+
+constexpr int kMaxNesting = 200;
+constexpr int64_t kMaxNodes = 8'000'000;
+constexpr size_t kMaxPrinted = 64 << 20;
+
+/// The extent of what holds `held` beside `all`.
+Extent around(Extent all, const Value& held) {
+  Extent inner = held.extent();
+  all.depth = std::max(all.depth, inner.depth + 1);
+  all.nodes += inner.nodes;
+  if (all.depth > kMaxNesting) throw TemplateError{fmt::format("values are nested more than {} deep", kMaxNesting)};
+  if (all.nodes > kMaxNodes) throw TemplateError{fmt::format("a value reaches more than {} values", kMaxNodes)};
+  return all;
+}
+
+}  // namespace
+
 Value Value::markup(std::string s) {
   Value value;
   value.data_ = std::make_shared<const Text>(Text{std::move(s), true});
@@ -33,20 +52,40 @@ Value Value::list(std::vector<Value> items, bool tuple) {
 
 Value Value::sequence(std::vector<Value> items, List::Form form, std::string_view type, std::string shown) {
   Value value;
-  value.data_ = std::make_shared<List>(List{std::move(items), form, type, std::move(shown)});
+  value.data_ = std::make_shared<List>(List{std::move(items), form, type, std::move(shown), {}});
+  value.measure();
   return value;
 }
 
 Value Value::dict(Dict dict) {
   Value value;
   value.data_ = std::make_shared<Dict>(std::move(dict));
+  value.measure();
   return value;
 }
 
-Value Value::callable(std::string name, std::function<Value(Arguments&)> call) {
+Value Value::callable(std::string name, std::function<Value(Arguments&)> call, const Value& held) {
   Value value;
-  value.data_ = std::make_shared<Callable>(Callable{std::move(name), std::move(call)});
+  value.data_ = std::make_shared<Callable>(Callable{std::move(name), std::move(call), around({}, held)});
   return value;
+}
+
+Extent Value::extent() const {
+  if (is_list()) return as_list().extent;
+  if (is_dict()) return as_dict().extent;
+  if (is_callable()) return as_callable().extent;
+  return {};
+}
+
+void Value::measure() const {
+  Extent all{1, 1};
+  if (is_list()) {
+    for (const Value& item : as_list().items) all = around(all, item);
+    as_list().extent = all;
+  } else if (is_dict()) {
+    for (const auto& [key, item] : as_dict().items) all = around(around(all, key), item);
+    as_dict().extent = all;
+  }
 }
 
 std::string Value::undefined_message() const {
@@ -146,7 +185,9 @@ std::string quote(const std::string& text) {
   return out + mark;
 }
 
-constexpr int kMaxNesting = 200;
+void check_printed(const std::string& out) {
+  if (out.size() > kMaxPrinted) throw TemplateError{fmt::format("a value prints as more than {} bytes", kMaxPrinted)};
+}
 
 std::string repr_of(const Value& value, int depth) {
   if (depth > kMaxNesting) throw TemplateError{"the value is nested too deeply to print"};
@@ -171,18 +212,23 @@ std::string repr_of(const Value& value, int depth) {
       if (list.form == List::Form::kRange) return list.shown;
       bool view = list.form == List::Form::kView, tuple = list.form == List::Form::kTuple;
       std::string out = view ? std::string(list.type) + "([" : tuple ? "(" : "[";
-      for (size_t i = 0; i < list.items.size(); ++i) out += (i > 0 ? ", " : "") + repr_of(list.items[i], depth + 1);
+      for (size_t i = 0; i < list.items.size(); ++i) {
+        out += (i > 0 ? ", " : "") + repr_of(list.items[i], depth + 1);
+        check_printed(out);
+      }
       if (tuple && list.items.size() == 1) out += ',';
       return out + (view ? "])" : tuple ? ")" : "]");
     }
     case Value::Kind::kDict: {
-      std::string out = "{";
+      const Dict& dict = value.as_dict();
+      std::string out = dict.name_space ? "<Namespace {" : "{";
       bool first = true;
-      for (const auto& [key, item] : value.as_dict().items) {
+      for (const auto& [key, item] : dict.items) {
         out += (first ? "" : ", ") + repr_of(key, depth + 1) + ": " + repr_of(item, depth + 1);
+        check_printed(out);
         first = false;
       }
-      return out + "}";
+      return out + (dict.name_space ? "}>" : "}");
     }
   }
   return "";
@@ -225,6 +271,7 @@ bool Value::equals(const Value& other) const {
     }
     case Kind::kDict: {
       const auto &a = as_dict().items, &b = other.as_dict().items;
+      if (as_dict().name_space || other.as_dict().name_space) return &a == &b;
       if (a.size() != b.size()) return false;
       for (const auto& [key, item] : a) {
         const Value* found = other.as_dict().find(key);

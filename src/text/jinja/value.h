@@ -24,6 +24,12 @@ struct TemplateError {
   size_t offset = SIZE_MAX;  // unknown: the innermost expression being evaluated
 };
 
+/// How far a value reaches: what printing, comparing and ending it costs.
+struct Extent {
+  int depth = 0;      // lists, dicts and callables within each other
+  int64_t nodes = 1;  // values, each counted as often as it is met
+};
+
 struct List {
   enum class Form : uint8_t {
     kList,
@@ -36,6 +42,7 @@ struct List {
   Form form = Form::kList;
   std::string_view type = "list";  // Python's name of its type
   std::string shown;               // how a range prints
+  Extent extent;
 
   bool concatenates() const { return form == Form::kList || form == Form::kTuple; }
   bool can_be_indexed() const { return concatenates() || form == Form::kRange; }
@@ -49,7 +56,9 @@ struct Text {
 /// In order of insertion, as Python's.
 struct Dict {
   std::vector<std::pair<Value, Value>> items;
-  bool name_space = false;  // made by namespace(): its attributes may be set
+  bool name_space = false;        // made by namespace(): its attributes may be set
+  bool may_be_in_itself = false;  // something that holds values was assigned to an attribute
+  Extent extent;
   const Value* find(const Value& key) const;
   void set(const Value& key, Value value);
 };
@@ -58,9 +67,12 @@ struct Dict {
 struct Callable {
   std::string name;
   std::function<Value(Arguments&)> call;
+  Extent extent;
 };
 
-/// Copies share lists, dicts and callables, as Python's references do.
+/// Copies share lists, dicts and callables, as Python's references do. Making one that nests too deeply or reaches too
+/// many values throws TemplateError, so that whatever walks over values ends soon and needs little stack. Namespaces,
+/// the only ones that change once made, are walked over by printing alone, which has limits of its own.
 class Value {
  public:
   enum class Kind { kUndefined, kNone, kBool, kInt, kFloat, kString, kList, kDict, kCallable };
@@ -80,7 +92,8 @@ class Value {
   static Value list(std::vector<Value> items, bool tuple = false);
   static Value sequence(std::vector<Value> items, List::Form form, std::string_view type, std::string shown = "");
   static Value dict(Dict dict = {});
-  static Value callable(std::string name, std::function<Value(Arguments&)> call);
+  /// `held`: what the function keeps, of other values.
+  static Value callable(std::string name, std::function<Value(Arguments&)> call, const Value& held = {});
 
   Kind kind() const { return static_cast<Kind>(data_.index()); }
   bool is_undefined() const { return kind() == Kind::kUndefined; }
@@ -102,11 +115,15 @@ class Value {
   const std::string& as_string() const { return text().text; }
   List& as_list() const { return *std::get<std::shared_ptr<List>>(data_); }
   Dict& as_dict() const { return *std::get<std::shared_ptr<Dict>>(data_); }
+  const std::shared_ptr<Dict>& shared_dict() const { return std::get<std::shared_ptr<Dict>>(data_); }
   const Callable& as_callable() const { return *std::get<std::shared_ptr<Callable>>(data_); }
   /// Why it cannot be used: "'x' is undefined".
   std::string undefined_message() const;
   /// The object behind a list, dict or callable, for identity.
   const void* identity() const;
+  Extent extent() const;
+  /// Finds it anew, from what the list or dict holds: for whoever adds to one that was just made.
+  void measure() const;
 
   bool truthy() const;
   /// Python's type name, for messages: "str", "int", "dict".
