@@ -230,7 +230,7 @@ Value dict_sort(Interpreter& in, const Value& value, Arguments& a) {
   for (const auto& [key, item] : value.as_dict().items) items.push_back(Value::list({key, item}, true));
   std::string by = a.get(1, "by", "key").str();
   if (by != "key" && by != "value") throw TemplateError{"dictsort goes by \"key\" or \"value\""};
-  return Value::list(sorted(in, std::move(items), by == "value" ? 1 : 0, a.get(0, "case_sensitive", false).truthy(),
+  return Value::list(sorted(in, items, by == "value" ? 1 : 0, a.get(0, "case_sensitive", false).truthy(),
                             a.get(2, "reverse", false).truthy()));
 }
 
