@@ -13,9 +13,9 @@ namespace retort::text::jinja {
 
 /// What a rendering may use up; more is an error.
 struct Limits {
-  int64_t steps = 20'000'000;  // nodes evaluated and items produced
+  int64_t steps = 10'000'000;  // nodes evaluated and items produced
   int64_t output_bytes = 64 << 20;
-  int64_t value_bytes = 64 << 20;  // of one string, or items of one list times 32
+  int64_t value_bytes = 16 << 20;  // of one string, or items of one list times 32
   int depth = 100;                 // macro calls within macro calls
 };
 

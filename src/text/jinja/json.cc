@@ -11,7 +11,7 @@ namespace retort::text::jinja {
 namespace {
 
 constexpr int kMaxNesting = 200;
-constexpr size_t kMaxBytes = 64 << 20;
+constexpr size_t kMaxBytes = 16 << 20;
 
 /// Builds a Value from the parser's events, so that depth is checked while parsing.
 class Builder : public nlohmann::json_sax<nlohmann::json> {

@@ -26,7 +26,7 @@ namespace {
 
 constexpr int kMaxNesting = 200;
 constexpr int64_t kMaxNodes = 8'000'000;
-constexpr size_t kMaxPrinted = 64 << 20;
+constexpr size_t kMaxPrinted = 16 << 20;
 
 /// The extent of what holds `held` beside `all`.
 Extent around(Extent all, const Value& held) {
