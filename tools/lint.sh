@@ -7,5 +7,9 @@ clang-format --dry-run --Werror $sources
 cmake --preset dev >/dev/null
 run_tidy=$(command -v run-clang-tidy || command -v run-clang-tidy-14)
 # The flags in build/dev are GCC's.
-"$run_tidy" -quiet -p build/dev -extra-arg=-Wno-unknown-warning-option "^$PWD/src/.*\.cc\$" >build/dev/tidy.log 2>&1 || { cat build/dev/tidy.log; exit 1; }
+"$run_tidy" -quiet -p build/dev -extra-arg=-Wno-unknown-warning-option "^$PWD/src/.*\.cc\$" >build/dev/tidy.log 2>&1 || {
+  grep -A3 -E 'error:|warning:' build/dev/tidy.log
+  echo "all of it: build/dev/tidy.log"
+  exit 1
+}
 echo "lint ok"
