@@ -122,6 +122,19 @@ base::Result<OverLong> parse_over_long(std::string_view name) {
   return base::fail(fmt::format("over-long rows: expected skip, truncate or stop, got \"{}\"", name));
 }
 
+std::vector<int64_t> all_of(const Dataset& dataset) {
+  std::vector<int64_t> order(dataset.examples.size());
+  std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+std::vector<const Example*> pick(const Dataset& dataset, std::span<const int64_t> examples) {
+  std::vector<const Example*> all;
+  all.reserve(examples.size());
+  for (int64_t index : examples) all.push_back(&dataset.examples[static_cast<size_t>(index)]);
+  return all;
+}
+
 std::string Dataset::summary() const {
   std::string text = fmt::format("{} examples, {} tokens, {} of them learned, longest {}", examples.size(), num_tokens,
                                  num_targets, longest);

@@ -38,6 +38,10 @@ struct Dataset {
   std::string summary() const;
 };
 
+/// The indices of all examples, and the examples of some indices.
+std::vector<int64_t> all_of(const Dataset& dataset);
+std::vector<const Example*> pick(const Dataset& dataset, std::span<const int64_t> examples);
+
 /// Renders every row. A row that the template refuses is an error with file, line and the template's reason; so is a
 /// set that is empty once over-long rows are left out.
 base::Result<Dataset> make_dataset(const RowFile& file, const TaskPrompt& prompt, const PromptFormat& format,

@@ -13,13 +13,6 @@
 namespace retort::training {
 namespace {
 
-std::vector<const Example*> pointers(const Dataset& dataset) {
-  std::vector<const Example*> all;
-  all.reserve(dataset.examples.size());
-  for (const Example& example : dataset.examples) all.push_back(&example);
-  return all;
-}
-
 /// pread or pwrite until all is done.
 template <class Call, class Byte>
 base::Status transfer(Call call, int fd, Byte* data, int64_t bytes, int64_t at, const std::string& folder) {
@@ -57,14 +50,14 @@ FrozenActivations::~FrozenActivations() {
 }
 
 int64_t FrozenActivations::file_bytes(const Dataset& dataset, int64_t model_dim) {
-  return count_rows(pointers(dataset), true) * model_dim * 4;
+  return count_rows(pick(dataset, all_of(dataset)), true) * model_dim * 4;
 }
 
 base::Result<FrozenActivations> FrozenActivations::create(const std::string& folder, const Dataset& dataset,
                                                           const models::LanguageModel& model, int64_t layers) {
   FrozenActivations result(dataset, model, layers);
   result.folder_ = folder;
-  result.num_shared_ = shared_length(pointers(dataset));
+  result.num_shared_ = shared_length(pick(dataset, all_of(dataset)));
   int64_t row = result.num_shared_;
   for (const Example& example : dataset.examples) {
     result.first_rows_.push_back(row);
@@ -98,10 +91,7 @@ base::Status FrozenActivations::for_stretches(int64_t example, int64_t begin, in
 
 base::Status FrozenActivations::compute(graph::Workspace& workspace, graph::Rounding rounding,
                                         std::span<const int64_t> examples) {
-  std::vector<const Example*> picked;
-  picked.reserve(examples.size());
-  for (int64_t index : examples) picked.push_back(&dataset_.examples[static_cast<size_t>(index)]);
-  PassBatch pass(picked, true);
+  PassBatch pass(pick(dataset_, examples), true);
   if (pass.tokens.empty()) return {};
   graph::Graph graph(workspace);
   graph.set_rounding(rounding);

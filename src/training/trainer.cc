@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 
 #include "graph/ops/cross_entropy.h"
 #include "training/pass_batch.h"
@@ -36,13 +35,6 @@ double weight_of(const Dataset& dataset, std::span<const int64_t> examples) {
   for (int64_t index : examples)
     for (float weight : dataset.examples[static_cast<size_t>(index)].loss_weights) sum += weight;
   return sum;
-}
-
-/// The indices of all examples.
-std::vector<int64_t> all_of(const Dataset& dataset) {
-  std::vector<int64_t> order(dataset.examples.size());
-  std::iota(order.begin(), order.end(), 0);
-  return order;
 }
 
 /// How many steps the epochs have, the last of them in part.
@@ -75,12 +67,6 @@ Trainer::Trainer(Student& student, base::ThreadPool& pool, const Dataset& traini
   student_.training().dropout = static_cast<float>(options_.dropout);
 }
 
-std::vector<const Example*> Trainer::pick(const Dataset& dataset, std::span<const int64_t> examples) {
-  std::vector<const Example*> all;
-  for (int64_t index : examples) all.push_back(&dataset.examples[static_cast<size_t>(index)]);
-  return all;
-}
-
 graph::Rounding Trainer::rounding() const {
   // Weights rounded once more would show in the loss, by 1%.
   return options_.precision == kernels::Precision::kBfloat16 ? graph::Rounding::kAttention : graph::Rounding::kNone;
@@ -93,9 +79,10 @@ base::Result<double> Trainer::run_pass(const Dataset& dataset, std::span<const i
   if (pass.tokens.empty()) return 0;
   graph::Graph graph(workspace_, training);
   graph.set_rounding(rounding());
-  const std::optional<FrozenActivations>& cached = &dataset == &data_ ? cached_data_ : cached_validation_;
-  if (cached && (&dataset == &data_ || &dataset == &validation_))
-    RETORT_TRY_STATUS(cached->begin(graph, pass, examples));
+  if (&dataset == &data_ && cached_data_)
+    RETORT_TRY_STATUS(cached_data_->begin(graph, pass, examples));
+  else if (&dataset == &validation_ && cached_validation_)
+    RETORT_TRY_STATUS(cached_validation_->begin(graph, pass, examples));
   graph::Var hidden = student_.model().hidden(graph, pass.batch());
   double loss =
       graph::cross_entropy(graph, hidden, student_.model().head(), pass.targets, pass.weights, gradient_scale);

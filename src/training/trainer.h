@@ -86,7 +86,6 @@ class Trainer {
   base::Result<double> evaluate(const Dataset& dataset);
 
  private:
-  static std::vector<const Example*> pick(const Dataset& dataset, std::span<const int64_t> examples);
   /// Whether a pass computes once what its examples begin with; not with dropout, which is to differ among them.
   bool shares(bool training) const { return !training || options_.dropout == 0; }
   /// The sum of the examples' losses; with `training`, their gradients times `gradient_scale` are added up.

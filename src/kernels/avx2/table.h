@@ -4,7 +4,6 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
 #include <cstdint>
 
 #include "kernels/avx2/floats.h"
@@ -58,20 +57,10 @@ extern const TrainingKernels kTraining;  // training.cc
 
 namespace {
 
-constexpr int64_t kFewTokens = 16;  // from here on, tiles are unpacked to memory
-
 template <void (*kFewTokensTiles)(const retort::kernels::LinearArgs&)>
 void linear(const retort::kernels::LinearArgs& args) {
-  if (retort::tensor::info(args.dtype).quantized && args.num_tokens >= 1 && args.num_tokens <= kFewTokens &&
-      args.row_end >= kLaneCount)
-    return kFewTokensTiles(args);
+  if (is_for_few_tokens(args)) return kFewTokensTiles(args);
   any_linear<Floats>(args);
-}
-
-int64_t linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
-  int64_t bytes = any_linear_scratch_bytes(dtype, in_features, num_tokens);
-  if (!retort::tensor::info(dtype).quantized || num_tokens > kFewTokens) return bytes;
-  return std::max(bytes, num_tokens * (in_features / 32) * (32 + 4 + 2 * 4));
 }
 
 /// `kFewTokensTiles` computes up to kFewTokens tokens by at least eight weight rows.
@@ -80,7 +69,7 @@ constexpr retort::kernels::Kernels avx2_table(std::string_view name) {
   retort::kernels::Kernels table = simd_table(name, &retort::kernels::avx2::kTraining);
   table.quantize_rows = quantize_rows;
   table.linear = linear<kFewTokensTiles>;
-  table.linear_scratch_bytes = linear_scratch_bytes;
+  table.linear_scratch_bytes = any_linear_scratch_bytes;
   table.linear_row_grain = any_linear_row_grain;
   return table;
 }

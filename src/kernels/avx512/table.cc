@@ -52,22 +52,16 @@ int64_t many_tokens_scratch_bytes(int64_t in_features);
 
 namespace {
 
-constexpr int64_t kFewTokens = 16;  // from here on, tiles are unpacked to memory
-
 void linear(const LinearArgs& args) {
-  if (tensor::info(args.dtype).quantized) {
-    if (args.may_round && args.row_end >= kLaneCount && many_tokens_tiles(args)) return;
-    if (args.num_tokens >= 1 && args.num_tokens <= kFewTokens && args.row_end >= kLaneCount)
-      return few_tokens_tiles(args);
-  }
+  bool quantized = tensor::info(args.dtype).quantized;
+  if (quantized && args.may_round && args.row_end >= kLaneCount && many_tokens_tiles(args)) return;
+  if (is_for_few_tokens(args)) return few_tokens_tiles(args);
   any_linear<Floats>(args);
 }
 
 int64_t linear_scratch_bytes(tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
   int64_t bytes = any_linear_scratch_bytes(dtype, in_features, num_tokens);
-  if (!tensor::info(dtype).quantized) return bytes;
-  int64_t records = num_tokens * (in_features / 32) * (32 + 4 + 2 * 4);
-  return std::max({bytes, num_tokens <= kFewTokens ? records : 0, many_tokens_scratch_bytes(in_features)});
+  return tensor::info(dtype).quantized ? std::max(bytes, many_tokens_scratch_bytes(in_features)) : bytes;
 }
 
 int64_t linear_row_grain(tensor::DType dtype, int64_t num_tokens) {

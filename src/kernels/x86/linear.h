@@ -42,9 +42,19 @@ void any_linear(const retort::kernels::LinearArgs& args) {
   }
 }
 
-int64_t any_linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t) {
+constexpr int64_t kFewTokens = 16;  // up to here x86/few_tokens.h is the way, if there is a whole tile of weight rows
+
+bool is_for_few_tokens(const retort::kernels::LinearArgs& args) {
+  return retort::tensor::info(args.dtype).quantized && args.num_tokens >= 1 && args.num_tokens <= kFewTokens &&
+         args.row_end >= kLaneCount;
+}
+
+/// Of any_linear() and few_tokens().
+int64_t any_linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
   if (!retort::tensor::info(dtype).quantized) return 0;
-  return in_features * kLaneCount + 2 * 4 * (in_features / 16) * kLaneCount;  // the finest scales: one per 16
+  int64_t tile = in_features * kLaneCount + 2 * 4 * (in_features / 16) * kLaneCount;  // scales: one per 16 at most
+  int64_t records = num_tokens * (in_features / 32) * (32 + 4 + 2 * 4);
+  return num_tokens <= kFewTokens && records > tile ? records : tile;
 }
 
 int64_t any_linear_row_grain(retort::tensor::DType dtype, int64_t) {
