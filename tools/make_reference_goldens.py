@@ -2,13 +2,19 @@
 
   pip install llama-cpp-python==0.3.36
   python tools/make_reference_goldens.py ~/.cache/retort/models tests/golden/reference [NAME ...]
+      [--retort build/release/retort]
 
-Each step of a continuation is [token, second best token, difference of their logits]. The perplexity is of the first
-windows of the text in the same folder, computed as llama.cpp's perplexity tool does.
+Each step of a continuation is [token, second best token, difference of their logits, the same difference when
+llama.cpp computes with the same weights stored as F32]: llama.cpp rounds activations to eight bits, too, and is up to
+0.4 off its own F32. The perplexity is of the first windows of the text in the same folder, computed as llama.cpp's
+perplexity tool does.
 """
 import argparse
 import json
+import os
 import pathlib
+import subprocess
+import tempfile
 
 import llama_cpp
 import numpy as np
@@ -18,6 +24,11 @@ from make_tokenizer_goldens import FILES
 
 STEPS, CONTEXT, CHUNKS = 24, 512, 8
 TEXT = "state-of-the-union-1989.txt"
+
+
+def load(model):
+    return llama_cpp.Llama(model, n_ctx=CONTEXT + 8, n_batch=512, n_ubatch=512, logits_all=True, n_threads=2,
+                           n_threads_batch=2, verbose=False)
 
 
 def continuation(llm, prompt):
@@ -33,19 +44,36 @@ def continuation(llm, prompt):
     return {"prompt": prompt, "ids": ids, "steps": steps}
 
 
+def add_exact_gaps(llm, continuations):
+    """Appends to each step by how much its token's logit is above the second's in `llm`, the same model in F32."""
+    for continuation in continuations:
+        steps = continuation["steps"]
+        llm.reset()
+        llm.eval(continuation["ids"])
+        for step in steps:
+            logits = llm.scores[llm.n_tokens - 1]
+            step.append(round(float(logits[step[0]] - logits[step[1]]), 3))
+            llm.eval([step[0]])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=pathlib.Path)
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("names", nargs="*", default=list(FILES))
+    parser.add_argument("--retort", default="build/release/retort", help="writes the model in F32")
     args = parser.parse_args()
     text = (args.output / TEXT).read_text(encoding="utf-8")
     for name in args.names:
-        llm = llama_cpp.Llama(str(args.models / FILES[name]), n_ctx=CONTEXT + 8, n_batch=512, n_ubatch=512, logits_all=True,
-                              n_threads=2, n_threads_batch=2, verbose=False)
+        model = str(args.models / FILES[name])
+        llm = load(model)
         continuations = [continuation(llm, prompt) for prompt in PROMPTS]
         value = llama_perplexity(llm, text, CONTEXT, CHUNKS)
         perplexity = {"text": TEXT, "context": CONTEXT, "chunks": CHUNKS, "value": round(value, 5)}
+        with tempfile.TemporaryDirectory() as folder:
+            exact = os.path.join(folder, "exact.gguf")
+            subprocess.run([args.retort, "quantize", model, exact, "--type", "F32"], capture_output=True, check=True)
+            add_exact_gaps(load(exact), continuations)
         lines = ",\n".join("  " + json.dumps(c) for c in continuations)
         (args.output / f"{name}.json").write_text(
             f'{{\n "file": {json.dumps(FILES[name])},\n "perplexity": {json.dumps(perplexity)},\n "continuations": [\n{lines}\n ]\n}}\n')

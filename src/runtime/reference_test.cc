@@ -22,7 +22,10 @@ using namespace retort::runtime;
 
 namespace {
 
-constexpr double kNearTie = 0.3;       // logits this close change places with the order of summation
+// Logits this close change places with the last bit of a sum. A choice is also right where the two tokens are that
+// close when llama.cpp computes with the same weights in F32 (7 of the 768 steps beyond those that are ties anyway): it
+// rounds activations to eight bits as we do, and leaves its own F32 choice at gaps of up to 0.4.
+constexpr double kNearTie = 0.3;
 constexpr double kPerplexity = 0.005;  // relative; measured differences are below 0.003
 constexpr int64_t kMostTies = 24;      // of 192 steps: more would mean that ties hide something
 
@@ -76,7 +79,9 @@ TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
       ++steps;
       if (chosen != best) {
         ++ties;
-        EXPECT_LT(step[2].get<double>(), kNearTie) << text << ": " << chosen << " instead of " << best;
+        bool tie =
+            step[2].get<double>() < kNearTie || (chosen == step[1].get<int32_t>() && step[3].get<double>() < kNearTie);
+        EXPECT_TRUE(tie) << text << ": " << chosen << " instead of " << best << " of " << step;
       }
       ids = {best};
     }
@@ -113,7 +118,11 @@ std::vector<const kernels::Kernels*> fast_kernels() {
   return {tables.begin() + (tables.size() > 1 ? 1 : 0), tables.end()};
 }
 
-/// The slowest and the fastest of those: larger models take their time.
+std::vector<const kernels::Kernels*> scalar_kernels() {
+  return {kernels::available().front()};
+}
+
+/// The slowest and the fastest of the vector tables: larger models take their time.
 std::vector<const kernels::Kernels*> two_kernels() {
   auto tables = fast_kernels();
   if (tables.size() > 2) tables.erase(tables.begin() + 1, tables.end() - 1);
@@ -132,5 +141,7 @@ INSTANTIATE_TEST_SUITE_P(Larger, Reference,
                          testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(two_kernels())), test_name);
 INSTANTIATE_TEST_SUITE_P(Larger, ReferencePerplexity,
                          testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(two_kernels())), test_name);
+INSTANTIATE_TEST_SUITE_P(Scalar, Reference,
+                         testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(scalar_kernels())), test_name);
 
 }  // namespace
