@@ -26,6 +26,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
+  /// Takes what has been read out of this process's resident set. It comes back, from the page cache, when it is read.
+  void leave_memory() const;
+
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;

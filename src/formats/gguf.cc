@@ -142,6 +142,10 @@ base::Result<GgufFile> GgufFile::open(const std::string& path) {
   return file;
 }
 
+void GgufFile::leave_memory() const {
+  for (const base::MappedFile& part : parts_) part.leave_memory();
+}
+
 std::vector<std::string> GgufFile::part_paths() const {
   std::vector<std::string> paths;
   for (const base::MappedFile& part : parts_) paths.push_back(part.path());

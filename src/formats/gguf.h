@@ -95,6 +95,8 @@ class GgufFile {
   const std::string& path() const { return path_; }
   /// The files it is mapped from, the first part first; none when it was parsed from memory.
   std::vector<std::string> part_paths() const;
+  /// As base::MappedFile::leave_memory(), for when the weights have been read for the last time.
+  void leave_memory() const;
   uint32_t version() const { return version_; }
   /// Bytes of all parts together.
   uint64_t file_bytes() const { return file_bytes_; }

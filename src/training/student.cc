@@ -126,6 +126,7 @@ base::Result<std::unique_ptr<Student>> Student::full(const formats::GgufFile& fi
     replacements.push_back(replacement);
   }
   RETORT_TRY(student->model_, models::load_model(file, replacements));
+  file.leave_memory();  // all but frozen layers has been copied
   return student;
 }
 

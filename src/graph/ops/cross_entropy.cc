@@ -2,23 +2,61 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
 #include "graph/ops/matmul.h"
 #include "graph/training.h"
 #include "kernels/training.h"
+#include "tensor/half.h"
 
 namespace retort::graph {
 namespace {
 
-constexpr int64_t kBlock = 2048;  // vocabulary entries whose logits are held at a time
+constexpr int64_t kBlock = 2048;                   // vocabulary entries whose logits are held at a time
+constexpr int64_t kKeptBytes = int64_t{64} << 20;  // of exponentials at most, for the gradients of a trained head
+
+/// The exponentials of a matrix's first blocks, in bf16, as far as kKeptBytes go: what the gradients then need not
+/// compute again. Each row of a block has a shift of its own: the largest logit known when it was computed.
+class KeptBlocks {
+ public:
+  KeptBlocks(Graph& graph, int64_t rows, int64_t vocabulary)
+      : arena_(graph.workspace().arena()),
+        rows_(rows),
+        count_(std::min((vocabulary + kBlock - 1) / kBlock, kKeptBytes / (2 * kBlock * std::max<int64_t>(rows, 1)))),
+        memory_(static_cast<uint16_t*>(arena_.allocate(bytes()))),
+        shifts_(static_cast<size_t>(count_ * rows)) {}
+  ~KeptBlocks() { arena_.release(memory_, bytes()); }
+  KeptBlocks(const KeptBlocks&) = delete;
+  KeptBlocks& operator=(const KeptBlocks&) = delete;
+
+  bool has(int64_t block) const { return block < count_; }
+  void put(int64_t block, int64_t row, const float* values, int64_t n, float shift) {
+    uint16_t* __restrict to = memory_ + (block * rows_ + row) * kBlock;
+    for (int64_t i = 0; i < n; ++i) to[i] = tensor::float_to_bfloat16(values[i]);
+    shifts_[static_cast<size_t>(block * rows_ + row)] = shift;
+  }
+  const uint16_t* values(int64_t block, int64_t row) const { return memory_ + (block * rows_ + row) * kBlock; }
+  float shift(int64_t block, int64_t row) const { return shifts_[static_cast<size_t>(block * rows_ + row)]; }
+
+ private:
+  int64_t bytes() const { return 2 * kBlock * rows_ * count_; }
+
+  tensor::Arena& arena_;
+  int64_t rows_, count_;
+  uint16_t* memory_;
+  std::vector<float> shifts_;
+};
 
 /// The loss of every row over the vocabulary, block by block.
 class Loss {
  public:
   Loss(Graph& graph, const Var& hidden, const tensor::Tensor& head, std::span<const int32_t> targets)
       : graph_(graph), hidden_(hidden), head_(head), targets_(targets), rows_(static_cast<size_t>(hidden.rows())) {}
+
+  /// Before sum(): the exponentials will be wanted by gradients().
+  void keep_blocks() { kept_.emplace(graph_, hidden_.rows(), head_.rows); }
 
   /// Sums exponentials. With `weighted`, (rows, model_dim), also the vocabulary's vectors weighted by them.
   void sum(float* weighted) {
@@ -34,6 +72,10 @@ class Loss {
           if (target >= 0 && target < part.rows) row.target = values[target];
           float before = row.largest;
           kernels().log_sum_exp(values, part.rows, &row.largest, &row.sum);
+          if (kept_ && kept_->has(begin / kBlock)) {
+            kernels().exp_scaled(values, row.largest, 1, values, part.rows);
+            kept_->put(begin / kBlock, i, values, part.rows, row.largest);
+          }
           if (weighted == nullptr) continue;
           if (begin > 0 && before != row.largest)
             graph_.kernels().scale(weighted + i * dim, std::exp(before - row.largest), weighted + i * dim, dim);
@@ -75,16 +117,25 @@ class Loss {
     });
   }
 
-  /// The gradients where the head is trained: logits are computed once more, now that their sums are known.
+  /// The gradients where the head is trained: from the exponentials that were kept, or from the logits, computed once
+  /// more, now that their sums are known.
   void gradients(std::span<const float> factors, Gradient& dhidden, float* dhead) {
     for (int64_t begin = 0; begin < head_.rows; begin += kBlock) {
       tensor::Tensor part = block(begin);
-      Var slopes = product(graph_, hidden_, {part, {}, {}});
+      const int64_t index = begin / kBlock;
+      const bool kept = kept_ && kept_->has(index);
+      Var slopes = kept ? graph_.create(hidden_.rows(), part.rows) : product(graph_, hidden_, {part, {}, {}});
       graph_.for_rows(hidden_.rows(), 8 * part.rows, [&](int64_t from, int64_t to, int) {
         for (int64_t i = from; i < to; ++i) {
           const Row& row = rows_[static_cast<size_t>(i)];
           float factor = factors[static_cast<size_t>(i)], *values = slopes.mutable_data() + i * part.rows;
-          kernels().exp_scaled(values, row.largest + std::log(row.sum), factor, values, part.rows);
+          if (kept) {
+            graph_.kernels().dequantize_row(tensor::DType::kBF16, kept_->values(index, i), values, part.rows);
+            graph_.kernels().scale(values, std::exp(kept_->shift(index, i) - row.largest) / row.sum * factor, values,
+                                   part.rows);
+          } else {
+            kernels().exp_scaled(values, row.largest + std::log(row.sum), factor, values, part.rows);
+          }
           int64_t target = targets_[static_cast<size_t>(i)] - begin;
           if (target >= 0 && target < part.rows) values[target] -= factor;
         }
@@ -118,6 +169,7 @@ class Loss {
   const tensor::Tensor& head_;
   std::span<const int32_t> targets_;
   std::vector<Row> rows_;
+  std::optional<KeptBlocks> kept_;
 };
 
 }  // namespace
@@ -133,6 +185,8 @@ double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head,
   std::vector<float> factors(weights.begin(), weights.end());
   for (float& factor : factors) factor *= gradient_scale;
   if (dhead != nullptr) {
+    // In bf16 the products would round the exponentials to that, too.
+    if (graph.training()->precision == kernels::Precision::kBfloat16) loss.keep_blocks();
     loss.sum(nullptr);
     loss.gradients(factors, dhidden, dhead);
   } else if (dhidden.needed()) {

@@ -1,4 +1,4 @@
-// Cross-entropy of next tokens over a large vocabulary, without ever holding tokens x vocabulary.
+// Cross-entropy of next tokens over a large vocabulary, in memory that does not grow with tokens x vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace retort::graph {
 
 /// The sum over rows of weights[i] * -log softmax(hidden[i] W^T)[targets[i]]. hidden is (rows, model_dim), `head`
 /// (vocabulary, model_dim); targets are below the vocabulary size. The vocabulary is taken in blocks, once; where the
-/// head is trained, once more. When training, gradients are computed here and now: those of
-/// gradient_scale times the loss.
+/// head is trained, once more, but for what products in bf16 let it keep in 64 MiB. When training, gradients are
+/// computed here and now: those of gradient_scale times the loss.
 double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head, std::span<const int32_t> targets,
                      std::span<const float> weights, float gradient_scale);
 

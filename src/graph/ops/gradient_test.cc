@@ -103,7 +103,7 @@ class Check {
 Var leaf(Graph& graph, const Weight& weight) {
   static thread_local std::vector<int32_t> ids;
   if (ids.size() < static_cast<size_t>(weight.rows)) {
-    ids.resize(256);
+    ids.resize(static_cast<size_t>(weight.rows));
     std::iota(ids.begin(), ids.end(), 0);
   }
   return graph::embedding(graph, weight.tensor(), {ids.data(), static_cast<size_t>(weight.rows)});
@@ -256,6 +256,48 @@ TEST_P(GradientTest, CrossEntropy) {
       error += std::pow(slope - w->gradient[i] / 0.25, 2);
     }
     EXPECT_LE(std::sqrt(error / norm), 2e-3);
+  }
+}
+
+/// In bf16 a trained head's exponentials are kept as far as there is room: here those of one block of three.
+TEST_P(GradientTest, CrossEntropyInBfloat16) {
+  auto [kernels, threads] = GetParam();
+  constexpr int64_t kRows = 9000, kVocabulary = 4200;
+  Weight hidden(kRows, 8, random_), head(kVocabulary, 8, random_, 0.3);
+  std::vector<int32_t> targets(kRows);
+  for (int32_t& target : targets) target = static_cast<int32_t>(random_.below(kVocabulary));
+  std::vector<float> weights(kRows, 1.0f);
+  base::ThreadPool pool(threads);
+  graph::Workspace workspace(pool, *kernels);
+  std::vector<float> exact;
+  for (auto precision : {kernels::Precision::kFloat32, kernels::Precision::kBfloat16}) {
+    graph::Training training;
+    training.precision = precision;
+    for (Weight* w : {&hidden, &head}) {
+      std::fill(w->gradient.begin(), w->gradient.end(), 0.0f);
+      training.gradients[w->tensor().data] = w->gradient.data();
+    }
+    {
+      Graph graph(workspace, &training);
+      graph::cross_entropy(graph, leaf(graph, hidden), {head.tensor(), {}, {}}, targets, weights, 1);
+      graph.backward();
+    }
+    EXPECT_EQ(workspace.arena().used_bytes(), 0);
+    std::vector<float> all = hidden.gradient;
+    all.insert(all.end(), head.gradient.begin(), head.gradient.end());
+    if (exact.empty()) {
+      exact = all;
+      continue;
+    }
+    // By blocks, so that an error in one of them is not lost in the others.
+    for (size_t begin = 0; begin < all.size(); begin += 2048 * 8) {
+      double norm = 0, error = 0;
+      for (size_t i = begin; i < std::min(begin + 2048 * 8, all.size()); ++i) {
+        norm += std::pow(exact[i], 2);
+        error += std::pow(all[i] - exact[i], 2);
+      }
+      EXPECT_LE(std::sqrt(error / norm), 0.01) << begin;
+    }
   }
 }
 
