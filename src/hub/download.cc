@@ -10,10 +10,12 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "base/huge_pages.h"
+#include "base/mapped_file.h"
 
 namespace retort::hub {
 namespace {
@@ -246,18 +248,17 @@ base::Status download(const std::string& url, const std::string& path, const Dow
 }
 
 base::Result<std::string> sha256_of(const std::string& path, const OnProgress& on_progress) {
-  File file(std::fopen(path.c_str(), "rb"));
-  if (file == nullptr) return base::fail(fmt::format("{}: cannot open", path));
-  uint64_t total = size_of(path), done = 0;
+  // Through the mapping that models are read by: the first to read a cold file decides in what pages it is cached.
+  RETORT_TRY(base::MappedFile file, base::MappedFile::open(path));
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
-  std::vector<unsigned char> buffer(1 << 20);
-  while (size_t bytes = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
-    EVP_DigestUpdate(context.get(), buffer.data(), bytes);
-    done += bytes;
-    if (on_progress) on_progress(done, total);
+  std::span<const std::byte> bytes = file.bytes();
+  for (size_t done = 0; done < bytes.size();) {
+    std::span<const std::byte> piece = bytes.subspan(done, std::min(bytes.size() - done, base::kHugePage));
+    EVP_DigestUpdate(context.get(), piece.data(), piece.size());
+    done += piece.size();
+    if (on_progress) on_progress(done, bytes.size());
   }
-  if (std::ferror(file.get()) != 0) return base::fail(fmt::format("{}: cannot read", path));
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned length = 0;
   EVP_DigestFinal_ex(context.get(), digest, &length);
