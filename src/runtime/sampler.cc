@@ -8,6 +8,31 @@
 
 namespace retort::runtime {
 
+int32_t likeliest(std::span<const float> logits) {
+  // Block by block: the maxima of lanes become vector instructions, and only the best block is searched for the token.
+  // NaN compares false with everything and so is never chosen.
+  constexpr size_t kLanes = 16, kBlock = 1024;
+  float largest = -std::numeric_limits<float>::infinity();
+  size_t best = 0, best_end = 0;  // the block, empty when nothing is above minus infinity
+  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+    size_t end = std::min(begin + kBlock, logits.size()), i = begin;
+    float lanes[kLanes];
+    for (float& lane : lanes) lane = largest;
+    for (; i + kLanes <= end; i += kLanes)
+      for (size_t lane = 0; lane < kLanes; ++lane)
+        lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+    for (; i < end; ++i) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+    float most = *std::max_element(lanes, lanes + kLanes);
+    if (!(most > largest)) continue;
+    largest = most;
+    best = begin;
+    best_end = end;
+  }
+  auto found = std::find(logits.begin() + static_cast<std::ptrdiff_t>(best),
+                         logits.begin() + static_cast<std::ptrdiff_t>(best_end), largest);
+  return best_end == 0 ? 0 : static_cast<int32_t>(found - logits.begin());
+}
+
 base::Result<Sampler> Sampler::create(const SamplingOptions& o, int64_t vocabulary_size) {
   auto check = [](bool ok, const char* name, double value, const char* rule) -> base::Status {
     if (ok) return {};
@@ -65,15 +90,9 @@ int32_t Sampler::sample(std::span<float> logits) {
   for (const auto& [id, bias] : options_.logit_bias) logits[static_cast<size_t>(id)] += bias;
   penalize(logits);
 
-  // NaN compares false with everything and so is never chosen.
-  size_t best = 0;
-  float largest = -std::numeric_limits<float>::infinity();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!(logits[i] > largest)) continue;
-    largest = logits[i];
-    best = i;
-  }
-  if (options_.temperature == 0 || !std::isfinite(largest)) return static_cast<int32_t>(best);
+  const int32_t best = likeliest(logits);
+  const float largest = logits[static_cast<size_t>(best)];
+  if (options_.temperature == 0 || !std::isfinite(largest)) return best;
 
   // Nothing below exp(-40) of the likeliest, before or after the temperature, could be drawn or change a sum.
   candidates_.clear();

@@ -52,6 +52,27 @@ using Ids = std::set<int32_t>;
 
 }  // namespace
 
+TEST(Likeliest, IsTheFirstOfTheLargest) {
+  retort::base::Random random(3);
+  for (size_t size : {1, 15, 16, 17, 1023, 1024, 1025, 3000}) {
+    for (int round = 0; round < 200; ++round) {
+      std::vector<float> logits(size);
+      for (float& logit : logits) {
+        logit = static_cast<float>(random.below(40)) - 50;  // many are equal
+        if (random.below(4) == 0) logit = kNan;
+        if (round % 4 == 1 && random.below(8) == 0) logit = -kInf;
+        if (round % 4 == 2 && random.below(200) == 0) logit = kInf;
+        if (round % 4 == 3) logit = random.below(2) == 0 ? kNan : -kInf;
+      }
+      size_t best = 0;
+      float largest = -kInf;
+      for (size_t i = 0; i < size; ++i)
+        if (logits[i] > largest) largest = logits[best = i];
+      ASSERT_EQ(likeliest(logits), static_cast<int32_t>(best)) << size;
+    }
+  }
+}
+
 TEST(Sampler, GreedyTakesTheLargestAndTheLowerIdOfEquals) {
   Sampler sampler = make({});
   EXPECT_EQ(sample(sampler, {1, 5, 3}), 1);
