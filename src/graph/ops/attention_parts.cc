@@ -14,8 +14,10 @@ AttentionCut::AttentionCut(const Segment& segment, const AttentionShape& shape)
       parts(1),
       first_key(shape.window > 0 ? std::max<int64_t>(0, segment.first_position - shape.window + 1) : 0),
       keys(segment.first_position + segment.num_rows - first_key) {
-  constexpr int64_t kFewQueries = 4, kPartKeys = 512;
-  if (num_rows <= kFewQueries && segment.kept) parts = std::max<int64_t>(1, keys / kPartKeys);
+  // A piece is a kv head's part: the fewer heads, the more parts, so that there are several pieces from 512 keys on.
+  constexpr int64_t kFewQueries = 4, kMostPartKeys = 512, kKeysTimesHeads = 128;
+  const int64_t part_keys = std::min(kMostPartKeys, kKeysTimesHeads * num_kv_heads);
+  if (num_rows <= kFewQueries && segment.kept) parts = std::max<int64_t>(1, keys / part_keys);
 }
 
 void join_attention_parts(Graph& graph, const AttentionCut& cut, const AttentionShape& shape, const float* outputs,
