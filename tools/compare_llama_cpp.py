@@ -66,6 +66,14 @@ def best_tokens(retort, model, ids):
     return [top[0][0] for top in json.loads(out.stdout)["positions"]]
 
 
+def load_exact(retort, model, load):
+    """load(path) of a temporary file with the model's weights stored as F32."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exact.gguf")
+        subprocess.run([retort, "quantize", model, path, "--type", "F32"], capture_output=True, check=True)
+        return load(path)
+
+
 class Exact:
     """llama.cpp's logits from the weights of a quantized file stored as F32; written and loaded when first needed."""
 
@@ -75,11 +83,8 @@ class Exact:
     def gap(self, ids, token, other):
         """By how much the logit of `token` lies above that of `other` after `ids`."""
         if self.llm is None:
-            with tempfile.TemporaryDirectory() as folder:
-                path = os.path.join(folder, "exact.gguf")
-                subprocess.run([self.args.retort, "quantize", self.model, path, "--type", "F32"], capture_output=True,
-                               check=True)
-                self.llm = llama_cpp.Llama(path, n_ctx=256, logits_all=True, n_threads=self.args.threads, verbose=False)
+            self.llm = load_exact(self.args.retort, self.model, lambda path: llama_cpp.Llama(
+                path, n_ctx=256, logits_all=True, n_threads=self.args.threads, verbose=False))
         self.llm.reset()
         self.llm.eval(ids)
         logits = self.llm.scores[self.llm.n_tokens - 1]

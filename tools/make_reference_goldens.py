@@ -11,15 +11,12 @@ perplexity tool does.
 """
 import argparse
 import json
-import os
 import pathlib
-import subprocess
-import tempfile
 
 import llama_cpp
 import numpy as np
 
-from compare_llama_cpp import PROMPTS, llama_perplexity
+from compare_llama_cpp import PROMPTS, llama_perplexity, load_exact
 from make_tokenizer_goldens import FILES
 
 STEPS, CONTEXT, CHUNKS = 24, 512, 8
@@ -70,10 +67,7 @@ def main():
         continuations = [continuation(llm, prompt) for prompt in PROMPTS]
         value = llama_perplexity(llm, text, CONTEXT, CHUNKS)
         perplexity = {"text": TEXT, "context": CONTEXT, "chunks": CHUNKS, "value": round(value, 5)}
-        with tempfile.TemporaryDirectory() as folder:
-            exact = os.path.join(folder, "exact.gguf")
-            subprocess.run([args.retort, "quantize", model, exact, "--type", "F32"], capture_output=True, check=True)
-            add_exact_gaps(load(exact), continuations)
+        add_exact_gaps(load_exact(args.retort, model, load), continuations)
         lines = ",\n".join("  " + json.dumps(c) for c in continuations)
         (args.output / f"{name}.json").write_text(
             f'{{\n "file": {json.dumps(FILES[name])},\n "perplexity": {json.dumps(perplexity)},\n "continuations": [\n{lines}\n ]\n}}\n')

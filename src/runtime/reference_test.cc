@@ -27,6 +27,7 @@ namespace {
 // rounds activations to eight bits as we do, and leaves its own F32 choice at gaps of up to 0.4.
 constexpr double kNearTie = 0.3;
 constexpr double kPerplexity = 0.005;  // relative; measured differences are below 0.003
+constexpr int64_t kMostExactTies = 1;  // of a model's 192 steps may be ties in F32 alone
 constexpr int64_t kMostTies = 24;      // of 192 steps: more would mean that ties hide something
 
 std::string models_folder() {
@@ -61,7 +62,7 @@ class Reference : public testing::TestWithParam<NameAndKernels> {
 
 /// Each step is judged behind llama.cpp's own tokens, so that one near-tie does not end the comparison.
 TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
-  int64_t steps = 0, ties = 0;
+  int64_t steps = 0, ties = 0, exact_ties = 0;
   for (const auto& prompt : golden_["continuations"]) {
     auto text = prompt["prompt"].get<std::string>();
     std::vector<int32_t> ids = model_->tokenizer().encode(text);
@@ -79,15 +80,17 @@ TEST_P(Reference, ChoosesTheTokensOfLlamaCpp) {
       ++steps;
       if (chosen != best) {
         ++ties;
-        bool tie =
-            step[2].get<double>() < kNearTie || (chosen == step[1].get<int32_t>() && step[3].get<double>() < kNearTie);
-        EXPECT_TRUE(tie) << text << ": " << chosen << " instead of " << best << " of " << step;
+        bool tie = step[2].get<double>() < kNearTie;
+        bool exact_tie = !tie && chosen == step[1].get<int32_t>() && step[3].get<double>() < kNearTie;
+        exact_ties += exact_tie ? 1 : 0;
+        EXPECT_TRUE(tie || exact_tie) << text << ": " << chosen << " instead of " << best << " of " << step;
       }
       ids = {best};
     }
   }
   EXPECT_GE(steps, 100);
   EXPECT_LE(ties, kMostTies);
+  EXPECT_LE(exact_ties, kMostExactTies);
 }
 
 using ReferencePerplexity = Reference;

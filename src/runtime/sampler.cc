@@ -30,7 +30,7 @@ int32_t likeliest(std::span<const float> logits) {
   }
   auto found = std::find(logits.begin() + static_cast<std::ptrdiff_t>(best),
                          logits.begin() + static_cast<std::ptrdiff_t>(best_end), largest);
-  return best_end == 0 ? 0 : static_cast<int32_t>(found - logits.begin());
+  return static_cast<int32_t>(found - logits.begin());
 }
 
 base::Result<Sampler> Sampler::create(const SamplingOptions& o, int64_t vocabulary_size) {

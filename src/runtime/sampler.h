@@ -11,7 +11,7 @@
 
 namespace retort::runtime {
 
-/// The first of the largest logits, as sample() below chooses it at temperature 0 without penalties.
+/// The first of the largest logits (one at least), as sample() below chooses it at temperature 0 without penalties.
 int32_t likeliest(std::span<const float> logits);
 
 /// How to choose. The defaults take the likeliest token. Applied in this order, as llama.cpp does: logit bias,

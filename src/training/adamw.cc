@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
-#include "tensor/half.h"
+#include "kernels/quantize.h"
 
 namespace retort::training {
 namespace {
@@ -32,8 +32,8 @@ void update(const Step& s, float* __restrict value, const float* __restrict grad
   }
 }
 
-void round_to_bfloat16(const float* __restrict value, uint16_t* __restrict out, size_t n) {
-  for (size_t i = 0; i < n; ++i) out[i] = tensor::float_to_bfloat16(value[i]);
+void round_to_bfloat16(const float* value, uint16_t* out, size_t n) {
+  kernels::quantize_row(tensor::DType::kBF16, value, out, static_cast<int64_t>(n));
 }
 
 double squared_sum(const float* x, size_t n) {

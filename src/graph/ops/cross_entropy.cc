@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <vector>
 
 #include "base/check.h"
 #include "graph/ops/matmul.h"
 #include "graph/training.h"
+#include "kernels/quantize.h"
 #include "kernels/training.h"
-#include "tensor/half.h"
 
 namespace retort::graph {
 namespace {
@@ -17,46 +16,44 @@ namespace {
 constexpr int64_t kBlock = 2048;                   // vocabulary entries whose logits are held at a time
 constexpr int64_t kKeptBytes = int64_t{64} << 20;  // of exponentials at most, for the gradients of a trained head
 
-/// The exponentials of a matrix's first blocks, in bf16, as far as kKeptBytes go: what the gradients then need not
-/// compute again. Each row of a block has a shift of its own: the largest logit known when it was computed.
+/// The exponentials of a matrix's first blocks, in bf16, as far as `bytes` go: what the gradients then need not compute
+/// again. Each row of a block has a shift of its own: the largest logit known when it was computed.
 class KeptBlocks {
  public:
-  KeptBlocks(Graph& graph, int64_t rows, int64_t vocabulary)
-      : arena_(graph.workspace().arena()),
-        rows_(rows),
-        count_(std::min((vocabulary + kBlock - 1) / kBlock, kKeptBytes / (2 * kBlock * std::max<int64_t>(rows, 1)))),
-        memory_(static_cast<uint16_t*>(arena_.allocate(bytes()))),
+  KeptBlocks(Graph& graph, int64_t rows, int64_t vocabulary, int64_t bytes)
+      : rows_(rows),
+        count_(std::min((vocabulary + kBlock - 1) / kBlock, bytes / (2 * kBlock * std::max<int64_t>(rows, 1)))),
+        memory_(graph.create(count_ * rows, kBlock / 2)),
         shifts_(static_cast<size_t>(count_ * rows)) {}
-  ~KeptBlocks() { arena_.release(memory_, bytes()); }
-  KeptBlocks(const KeptBlocks&) = delete;
-  KeptBlocks& operator=(const KeptBlocks&) = delete;
 
   bool has(int64_t block) const { return block < count_; }
   void put(int64_t block, int64_t row, const float* values, int64_t n, float shift) {
-    uint16_t* __restrict to = memory_ + (block * rows_ + row) * kBlock;
-    for (int64_t i = 0; i < n; ++i) to[i] = tensor::float_to_bfloat16(values[i]);
-    shifts_[static_cast<size_t>(block * rows_ + row)] = shift;
+    kernels::quantize_row(tensor::DType::kBF16, values, memory_.mutable_data() + at(block, row) * memory_.cols(), n);
+    shifts_[static_cast<size_t>(at(block, row))] = shift;
   }
-  const uint16_t* values(int64_t block, int64_t row) const { return memory_ + (block * rows_ + row) * kBlock; }
-  float shift(int64_t block, int64_t row) const { return shifts_[static_cast<size_t>(block * rows_ + row)]; }
+  const void* values(int64_t block, int64_t row) const { return memory_.row(at(block, row)); }
+  float shift(int64_t block, int64_t row) const { return shifts_[static_cast<size_t>(at(block, row))]; }
 
  private:
-  int64_t bytes() const { return 2 * kBlock * rows_ * count_; }
+  int64_t at(int64_t block, int64_t row) const { return block * rows_ + row; }
 
-  tensor::Arena& arena_;
   int64_t rows_, count_;
-  uint16_t* memory_;
+  Var memory_;  // two of bf16 in the place of a float
   std::vector<float> shifts_;
 };
 
 /// The loss of every row over the vocabulary, block by block.
 class Loss {
  public:
-  Loss(Graph& graph, const Var& hidden, const tensor::Tensor& head, std::span<const int32_t> targets)
-      : graph_(graph), hidden_(hidden), head_(head), targets_(targets), rows_(static_cast<size_t>(hidden.rows())) {}
-
-  /// Before sum(): the exponentials will be wanted by gradients().
-  void keep_blocks() { kept_.emplace(graph_, hidden_.rows(), head_.rows); }
+  /// sum() keeps `kept_bytes` of exponentials for gradients().
+  Loss(Graph& graph, const Var& hidden, const tensor::Tensor& head, std::span<const int32_t> targets,
+       int64_t kept_bytes)
+      : graph_(graph),
+        hidden_(hidden),
+        head_(head),
+        targets_(targets),
+        rows_(static_cast<size_t>(hidden.rows())),
+        kept_(graph, hidden.rows(), head.rows, kept_bytes) {}
 
   /// Sums exponentials. With `weighted`, (rows, model_dim), also the vocabulary's vectors weighted by them.
   void sum(float* weighted) {
@@ -72,9 +69,9 @@ class Loss {
           if (target >= 0 && target < part.rows) row.target = values[target];
           float before = row.largest;
           kernels().log_sum_exp(values, part.rows, &row.largest, &row.sum);
-          if (kept_ && kept_->has(begin / kBlock)) {
+          if (kept_.has(begin / kBlock)) {
             kernels().exp_scaled(values, row.largest, 1, values, part.rows);
-            kept_->put(begin / kBlock, i, values, part.rows, row.largest);
+            kept_.put(begin / kBlock, i, values, part.rows, row.largest);
           }
           if (weighted == nullptr) continue;
           if (begin > 0 && before != row.largest)
@@ -123,15 +120,15 @@ class Loss {
     for (int64_t begin = 0; begin < head_.rows; begin += kBlock) {
       tensor::Tensor part = block(begin);
       const int64_t index = begin / kBlock;
-      const bool kept = kept_ && kept_->has(index);
+      const bool kept = kept_.has(index);
       Var slopes = kept ? graph_.create(hidden_.rows(), part.rows) : product(graph_, hidden_, {part, {}, {}});
       graph_.for_rows(hidden_.rows(), 8 * part.rows, [&](int64_t from, int64_t to, int) {
         for (int64_t i = from; i < to; ++i) {
           const Row& row = rows_[static_cast<size_t>(i)];
           float factor = factors[static_cast<size_t>(i)], *values = slopes.mutable_data() + i * part.rows;
           if (kept) {
-            graph_.kernels().dequantize_row(tensor::DType::kBF16, kept_->values(index, i), values, part.rows);
-            graph_.kernels().scale(values, std::exp(kept_->shift(index, i) - row.largest) / row.sum * factor, values,
+            graph_.kernels().dequantize_row(tensor::DType::kBF16, kept_.values(index, i), values, part.rows);
+            graph_.kernels().scale(values, std::exp(kept_.shift(index, i) - row.largest) / row.sum * factor, values,
                                    part.rows);
           } else {
             kernels().exp_scaled(values, row.largest + std::log(row.sum), factor, values, part.rows);
@@ -169,7 +166,7 @@ class Loss {
   const tensor::Tensor& head_;
   std::span<const int32_t> targets_;
   std::vector<Row> rows_;
-  std::optional<KeptBlocks> kept_;
+  KeptBlocks kept_;
 };
 
 }  // namespace
@@ -179,14 +176,14 @@ double cross_entropy(Graph& graph, const Var& hidden, const LinearWeights& head,
   RETORT_CHECK(static_cast<int64_t>(targets.size()) == hidden.rows());
   RETORT_CHECK(weights.size() == targets.size());
   RETORT_CHECK(!head.bias);
-  Loss loss(graph, hidden, head.matrix, targets);
-  Gradient dhidden(hidden);
   float* dhead = graph.training() != nullptr ? graph.training()->gradient_of(head.matrix) : nullptr;
+  // Products in bf16 would round the exponentials to that, too.
+  bool keeps = dhead != nullptr && graph.training()->precision == kernels::Precision::kBfloat16;
+  Loss loss(graph, hidden, head.matrix, targets, keeps ? kKeptBytes : 0);
+  Gradient dhidden(hidden);
   std::vector<float> factors(weights.begin(), weights.end());
   for (float& factor : factors) factor *= gradient_scale;
   if (dhead != nullptr) {
-    // In bf16 the products would round the exponentials to that, too.
-    if (graph.training()->precision == kernels::Precision::kBfloat16) loss.keep_blocks();
     loss.sum(nullptr);
     loss.gradients(factors, dhidden, dhead);
   } else if (dhidden.needed()) {
