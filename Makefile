@@ -2,13 +2,13 @@
 # make test: from a bare machine to all tests passed.
 # Everything else: make help.
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo model models test test-release test-asan test-tsan test-aarch64 test-models fuzz lint bench install clean
+.PHONY: all help setup demo model models test test-release test-asan test-tsan test-aarch64 test-x86 test-models fuzz lint bench install clean
 
 RETORT := build/release/retort
 MODEL := smollm2-135m
 LARGER := gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b
 CTEST := ctest -j2 --output-on-failure --no-tests=error
-# Left out under qemu, where they take minutes and show nothing of ARM.
+# Left out under qemu, where they take minutes and show nothing of the processor.
 EMULATED := -All/Matmul.*scalar*:All/Matmul.*/neon_bf16_a*:All/Matmul.*/neon_dotprod_bf16*:All/Matmul.*/neon_i8mm_bf16*
 
 all: setup build/release/build.ninja ## build the program: build/release/retort
@@ -53,6 +53,15 @@ test-aarch64: ## 64-bit ARM, cross-compiled, under qemu: processors with matrix 
 	cd build/aarch64 && QEMU_CPU=max GTEST_FILTER='$(EMULATED)' $(CTEST) -E '^graph_test$$'
 	cd build/aarch64 && QEMU_CPU=neoverse-n1 GTEST_FILTER='$(EMULATED)' $(CTEST) -R '^(kernels|models)_test$$'
 	cd build/aarch64 && QEMU_CPU=cortex-a53 GTEST_FILTER='$(EMULATED)' $(CTEST) -R '^(kernels|models)_test$$'
+
+test-x86: setup build/release/build.ninja ## x86 processors without AVX2, under qemu: with SSE4.1, without
+	@tools/setup.sh x86
+	ninja -C build/release kernels_test models_test
+	for cpu in Nehalem Conroe; do \
+	  for test in kernels models; do \
+	    GTEST_FILTER='$(EMULATED)' qemu-x86_64 -cpu $$cpu build/release/src/$$test/$${test}_test || exit 1; \
+	  done; \
+	done
 
 test-models: models test-release ## the tests that need the larger models, too
 	cd build/release && $(CTEST) -L models

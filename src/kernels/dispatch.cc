@@ -17,6 +17,9 @@
 namespace retort::kernels {
 
 #if defined(__x86_64__)
+namespace sse4 {
+extern const Kernels kTable;
+}
 namespace avx2 {
 extern const Kernels kTable;
 }
@@ -50,6 +53,7 @@ std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> tables = {&scalar::kTable};
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  if (__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3")) tables.push_back(&sse4::kTable);
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) {
     tables.push_back(&avx2::kTable);
     if (has_avx_vnni()) tables.push_back(&avx2_vnni::kTable);

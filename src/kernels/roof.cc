@@ -16,6 +16,9 @@ namespace retort::kernels {
 
 #if defined(__x86_64__)
 // Each defined in the folder of its instruction set.
+namespace sse4 {
+int64_t roof_int8(int64_t rounds);
+}
 namespace avx2 {
 uint64_t roof_read(const std::byte* data, int64_t bytes);
 int64_t roof_int8(int64_t rounds);
@@ -113,6 +116,7 @@ RoofLoops find_loops() {
   RoofLoops loops{.read = read_words, .int8 = multiply_bytes, .fp32 = multiply_floats};
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  if (__builtin_cpu_supports("ssse3")) loops.int8 = sse4::roof_int8;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     loops.read = avx2::roof_read;
     loops.int8 = has_avx_vnni() ? avx2_vnni::roof_int8 : avx2::roof_int8;

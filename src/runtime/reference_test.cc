@@ -115,36 +115,41 @@ std::string test_name(const testing::TestParamInfo<NameAndKernels>& info) {
   return name;
 }
 
-/// Every table but the scalar one, which would take minutes for a text.
-std::vector<const kernels::Kernels*> fast_kernels() {
-  auto tables = kernels::available();
-  return {tables.begin() + (tables.size() > 1 ? 1 : 0), tables.end()};
-}
+using Tables = std::vector<const kernels::Kernels*>;
 
-std::vector<const kernels::Kernels*> scalar_kernels() {
-  return {kernels::available().front()};
-}
-
-/// The slowest and the fastest of the vector tables: larger models take their time.
-std::vector<const kernels::Kernels*> two_kernels() {
-  auto tables = fast_kernels();
-  if (tables.size() > 2) tables.erase(tables.begin() + 1, tables.end() - 1);
+Tables tables_that(bool (*wanted)(const kernels::Kernels&)) {
+  Tables tables;
+  for (const kernels::Kernels* table : kernels::available())
+    if (wanted(*table)) tables.push_back(table);
   return tables;
 }
 
-constexpr const char* kLarger[] = {"gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"};
+/// With a table that is not fast a text takes minutes, and with the scalar one a sentence.
+bool is_vector(const kernels::Kernels& table) {
+  return &table != kernels::available().front();
+}
+bool is_fast(const kernels::Kernels& table) {
+  return &table == kernels::available().back() || table.name == "avx2" || table.name == "neon";
+}
 
-INSTANTIATE_TEST_SUITE_P(Default, Reference,
-                         testing::Combine(testing::Values("smollm2-135m"), testing::ValuesIn(kernels::available())),
-                         test_name);
-INSTANTIATE_TEST_SUITE_P(Default, ReferencePerplexity,
-                         testing::Combine(testing::Values("smollm2-135m"), testing::ValuesIn(fast_kernels())),
-                         test_name);
-INSTANTIATE_TEST_SUITE_P(Larger, Reference,
-                         testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(two_kernels())), test_name);
-INSTANTIATE_TEST_SUITE_P(Larger, ReferencePerplexity,
-                         testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(two_kernels())), test_name);
-INSTANTIATE_TEST_SUITE_P(Scalar, Reference,
-                         testing::Combine(testing::ValuesIn(kLarger), testing::ValuesIn(scalar_kernels())), test_name);
+auto on(std::vector<const char*> models, const Tables& tables) {
+  return testing::Combine(testing::ValuesIn(models), testing::ValuesIn(tables));
+}
+
+const Tables kAll = tables_that([](const kernels::Kernels&) { return true; });
+const Tables kVector = tables_that(is_vector);
+const Tables kScalar = tables_that([](const kernels::Kernels& table) { return !is_vector(table); });
+const Tables kFast = tables_that(is_fast);
+const Tables kRest = tables_that([](const kernels::Kernels& table) { return !is_fast(table); });
+const std::vector<const char*> kDefault = {"smollm2-135m"};
+const std::vector<const char*> kLarger = {"gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"};
+
+INSTANTIATE_TEST_SUITE_P(Default, Reference, on(kDefault, kAll), test_name);
+INSTANTIATE_TEST_SUITE_P(Default, ReferencePerplexity, on(kDefault, kVector), test_name);
+INSTANTIATE_TEST_SUITE_P(Larger, Reference, on(kLarger, kVector), test_name);
+INSTANTIATE_TEST_SUITE_P(Larger, ReferencePerplexity, on(kLarger, kFast), test_name);
+INSTANTIATE_TEST_SUITE_P(Slow, Reference, on(kLarger, kScalar), test_name);
+INSTANTIATE_TEST_SUITE_P(Slow, ReferencePerplexity, on(kLarger, kRest), test_name);
+INSTANTIATE_TEST_SUITE_P(SlowDefault, ReferencePerplexity, on(kDefault, kScalar), test_name);
 
 }  // namespace

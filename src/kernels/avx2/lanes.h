@@ -4,7 +4,6 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -44,6 +43,9 @@ RETORT_INLINE WordVector right(WordVector v, int bits) {
 }
 RETORT_INLINE WordVector right_signed(WordVector v, int bits) {
   return _mm256_srai_epi32(v, bits);
+}
+RETORT_INLINE WordVector plus_words(WordVector a, WordVector b) {
+  return _mm256_add_epi32(a, b);
 }
 RETORT_INLINE WordVector minus(WordVector a, WordVector b) {
   return _mm256_sub_epi32(a, b);
@@ -128,50 +130,36 @@ RETORT_INLINE WordVector high_pairs(WordVector a, WordVector b) {
   return _mm256_unpackhi_epi64(a, b);
 }
 
-/// One token's sum of products with the quants of a group, one row a lane.
 #ifdef __AVXVNNI__
+/// One token's sum of products with the quants of a group, one row a lane.
 template <class T>
 struct GroupSum {
   WordVector sum;
   static RETORT_INLINE WordVector prepare(WordVector quants) { return quants; }
   RETORT_INLINE void begin(const void* offset) {
-    sum = T::kHasMin ? _mm256_setzero_si256() : right_signed(everywhere(offset), T::kShift);
+    sum = T::kHasMin ? all_words(0) : right_signed(everywhere(offset), T::kShift);
   }
   RETORT_INLINE void add(int, WordVector quants, WordVector activations) {
     sum = _mm256_dpbusd_avx_epi32(sum, quants, activations);
   }
 };
 #else
-/// vpmaddubsw adds two products in 16 bits. Small quants leave room to add several such pairs before they are widened:
-/// all eight of a block of nibbles. Quants of eight bits leave none, and are multiplied by their magnitude.
-template <class T>
-struct GroupSum {
-  static constexpr int kLargest = [] {
-    if constexpr (T::kHasMin) return T::kMost;
-    return 255 >> T::kShift;
-  }();
-  static constexpr bool kWide = kLargest == 255;
-  static constexpr int kChain = kWide ? 1 : std::min(T::kGroup / 4, 32767 / (2 * 127 * kLargest));
-  struct Quants {
-    WordVector magnitude, sign;
-  };
-  WordVector sum, pairs;
-
-  static RETORT_INLINE Quants prepare(WordVector quants) {
-    if constexpr (!kWide) return {quants, quants};
-    WordVector sign = differ(quants, all_bytes(-128));
-    return {_mm256_abs_epi8(sign), sign};
-  }
-  RETORT_INLINE void begin(const void* offset) {
-    sum = T::kHasMin || kWide ? _mm256_setzero_si256() : right_signed(everywhere(offset), T::kShift);
-  }
-  RETORT_INLINE void add(int k, const Quants& quants, WordVector activations) {
-    if constexpr (kWide) activations = _mm256_sign_epi8(activations, quants.sign);
-    WordVector two = _mm256_maddubs_epi16(quants.magnitude, activations);
-    pairs = k % kChain == 0 ? two : _mm256_add_epi16(pairs, two);
-    if ((k + 1) % kChain == 0) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-  }
-};
+/// What x86/pair_sum.h wants: see there.
+RETORT_INLINE WordVector magnitudes(WordVector v) {
+  return _mm256_abs_epi8(v);
+}
+RETORT_INLINE WordVector with_signs(WordVector v, WordVector signs) {
+  return _mm256_sign_epi8(v, signs);
+}
+RETORT_INLINE WordVector pair_products(WordVector a, WordVector b) {
+  return _mm256_maddubs_epi16(a, b);
+}
+RETORT_INLINE WordVector plus_shorts(WordVector a, WordVector b) {
+  return _mm256_add_epi16(a, b);
+}
+RETORT_INLINE WordVector widen_pairs(WordVector v) {
+  return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
+}
 #endif
 
 /// Asks for a line, into the second-level cache. Tied to a value, or the compiler gathers all requests of a block at
@@ -181,3 +169,7 @@ RETORT_INLINE void ask_for(const char* p, FloatVector& tie) {
 }
 
 }  // namespace
+
+#ifndef __AVXVNNI__
+#include "kernels/x86/pair_sum.h"
+#endif
