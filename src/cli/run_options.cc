@@ -8,6 +8,8 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <system_error>
 
 #include "cli/model_path.h"
 
@@ -32,7 +34,8 @@ CLI::Option* add_adapter_option(CLI::App& command, std::vector<runtime::AdapterC
             for (const std::string& value : values) {
               runtime::AdapterChoice choice{value, 1};
               size_t equals = value.rfind('=');
-              if (equals != std::string::npos) {
+              std::error_code ignored;
+              if (equals != std::string::npos && !std::filesystem::exists(value, ignored)) {
                 size_t used = 0;
                 try {
                   choice.scale = std::stod(value.substr(equals + 1), &used);

@@ -114,8 +114,9 @@ base::Result<tasks::Evaluation> score(const Inputs& in, const runtime::Model& mo
                                       const training::Student& student, base::ThreadPool& pool,
                                       const std::atomic<bool>& cancelled,
                                       base::FunctionRef<void(int64_t done, int64_t total)> on_progress) {
-  training::RowFile rows = *in.validation_rows;
-  if (static_cast<int64_t>(rows.rows.size()) > most_rows) rows.rows.resize(static_cast<size_t>(most_rows));
+  const std::vector<training::Row>& all = in.validation_rows->rows;
+  int64_t count = std::min(most_rows, static_cast<int64_t>(all.size()));
+  training::RowFile rows{in.validation_rows->path, in.validation_rows->shape, {all.begin(), all.begin() + count}};
   runtime::Runner runner(student.model(), pool);
   tasks::EvaluateOptions settings;
   settings.cancelled = &cancelled;

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/sampler.h"
+
 namespace retort::runtime {
 namespace {
 
 /// log of the probability of `token` under `logits`.
 double log_probability(std::span<const float> logits, int32_t token) {
-  float largest = *std::max_element(logits.begin(), logits.end());
+  float largest = logits[static_cast<size_t>(likeliest(logits))];
   double sum = 0;
   for (float logit : logits) sum += std::exp(logit - largest);
   return static_cast<double>(logits[static_cast<size_t>(token)]) - largest - std::log(sum);

@@ -132,7 +132,7 @@ bool is_fast(const kernels::Kernels& table) {
   return &table == kernels::available().back() || table.name == "avx2" || table.name == "neon";
 }
 
-auto on(std::vector<const char*> models, const Tables& tables) {
+auto on(const std::vector<const char*>& models, const Tables& tables) {
   return testing::Combine(testing::ValuesIn(models), testing::ValuesIn(tables));
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+
+#include "tasks/bootstrap.h"
 
 namespace retort::tasks {
 
@@ -40,12 +41,8 @@ base::Result<Evaluation> evaluate_head(const runtime::Model& model, base::Thread
     evaluation.predictions.push_back(std::move(prediction));
     on_progress(static_cast<int64_t>(evaluation.predictions.size()), static_cast<int64_t>(file.rows.size()));
   }
-  std::sort(latencies.begin(), latencies.end());
-  auto percentile = [&](double p) {
-    return latencies[static_cast<size_t>(std::ceil(p * static_cast<double>(latencies.size())) - 1)];
-  };
-  evaluation.latency_p50_ms = percentile(0.5);
-  evaluation.latency_p99_ms = percentile(0.99);
+  evaluation.latency_p50_ms = quantile(latencies, 0.5);
+  evaluation.latency_p99_ms = quantile(latencies, 0.99);
   evaluation.tokens_per_s = total_ms > 0 ? static_cast<double>(tokens) * 1000 / total_ms : 0;
   add_choice_metrics(evaluation, choices, options.bootstrap);
   return evaluation;

@@ -302,6 +302,9 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(result, {"path": str(out), "bytes": out.stat().st_size, "merged_tensors": 14})
             tops[name] = run_json("logits", out, "--top", 5, text="Hello")["top"]
             attached = run_json("logits", LLAMA, "--adapter", self.path / name, "--top", 5, text="Hello")["top"]
+            renamed = (self.path / name).rename(self.path / f"rank=4 {name}")  # a path, not a scale behind a "="
+            self.assertEqual(run_json("logits", LLAMA, "--adapter", renamed, "--top", 5, text="Hello")["top"], attached)
+            renamed.rename(self.path / name)
             for (token, logit), (other_token, other_logit) in zip(tops[name], attached):
                 self.assertEqual(token, other_token)
                 self.assertLess(abs(logit - other_logit), 1e-3)
