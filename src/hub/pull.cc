@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "hub/python_package.h"
@@ -22,15 +24,20 @@ std::string variable(const char* name, const char* fallback) {
   return value != nullptr && *value != '\0' ? value : fallback;
 }
 
-/// Takes a file out of the page cache, as far as nobody maps it: what is hashed then is what the disk holds, and comes
-/// back in huge pages (base/mapped_file.h) where another program's small reads or writes had left it in small ones,
-/// which decoding is a fifth slower from.
-void drop_cached(const std::string& path) {
+/// The SHA-256 of what the disk holds. The file is written out and leaves the page cache first, as far as nobody maps
+/// it, and comes back in huge pages (base/mapped_file.h) where writing it, or another program's reads, had left it in
+/// small ones, which decoding is a fifth slower from.
+base::Result<std::string> sha256_on_disk(const std::string& path) {
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);  // what is not yet on the disk would stay
+  if (fd < 0) return base::fail(fmt::format("{}: cannot open: {}", path, std::generic_category().message(errno)));
+  if (::fsync(fd) != 0) {
+    int error = errno;
+    ::close(fd);
+    return base::fail(fmt::format("{}: cannot write to the disk: {}", path, std::generic_category().message(error)));
+  }
   ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   ::close(fd);
+  return sha256_of(path);
 }
 
 /// Holds a lock file for as long as it lives.
@@ -86,17 +93,12 @@ base::Result<PullResult> verify(const Job& job, const PullOptions& options) {
     discard();
     return base::fail(fmt::format("got {} bytes, expected {}; the file was deleted", bytes, job.bytes));
   }
-  RETORT_TRY(std::string sha256, sha256_of(partial));
+  RETORT_TRY(std::string sha256, sha256_on_disk(partial));
   if (!job.sha256.empty() && sha256 != job.sha256) {
     discard();
     return base::fail(fmt::format("the file's sha256 is {}, expected {}: it was deleted", sha256, job.sha256));
   }
   if (options.on_progress) options.on_progress(bytes, bytes);
-  int fd = ::open(partial.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    ::fsync(fd);
-    ::close(fd);
-  }
   fs::rename(partial, job.path, error);
   if (error) return base::fail(fmt::format("{}: cannot rename into place: {}", job.path, error.message()));
   fs::remove(partial + ".tag", error);
@@ -117,8 +119,7 @@ base::Result<PullResult> pull(const std::string& name, const PullOptions& option
   };
   if (!options.force && fs::exists(job.path, error)) {
     uint64_t bytes = fs::file_size(job.path, error);
-    drop_cached(job.path);
-    RETORT_TRY(std::string sha256, sha256_of(job.path));
+    RETORT_TRY(std::string sha256, sha256_on_disk(job.path));
     if (job.sha256.empty() || sha256 == job.sha256) return PullResult{name, job.path, bytes, sha256};
     note(fmt::format("{}: its sha256 is {}, expected {}: getting it again", job.path, sha256, job.sha256));
     fs::remove(job.path, error);
