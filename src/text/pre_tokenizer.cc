@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "text/character_classes.h"
 
 namespace retort::text {
 namespace {
@@ -129,7 +130,9 @@ base::Result<PreTokenizer> PreTokenizer::named(std::string_view name) {
 }
 
 void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& words) const {
-  std::vector<std::string_view> pieces = {text}, next;
+  std::string copy;
+  const std::string_view subject = with_known_classes(text, copy);
+  std::vector<std::string_view> pieces = {subject}, next;
   for (const std::unique_ptr<Pattern>& pattern : patterns_) {
     next.clear();
     pcre2_match_data* match = pcre2_match_data_create_from_pattern(pattern->code, nullptr);
@@ -156,7 +159,7 @@ void PreTokenizer::split(std::string_view text, std::vector<std::string_view>& w
     std::swap(pieces, next);
   }
   for (std::string_view piece : pieces)
-    if (!piece.empty()) words.push_back(piece);
+    if (!piece.empty()) words.push_back(text.substr(static_cast<size_t>(piece.data() - subject.data()), piece.size()));
 }
 
 }  // namespace retort::text

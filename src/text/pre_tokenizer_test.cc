@@ -62,6 +62,25 @@ TEST(PreTokenizer, KeepsEveryByteUnderEveryRule) {
   EXPECT_GE(known, 40);
 }
 
+TEST(PreTokenizer, KnowsCharactersThatAreNewerThanPcre2) {
+  auto rules = PreTokenizer::named("qwen2");
+  ASSERT_TRUE(rules);
+  const std::vector<std::vector<std::string>> cases = {
+      {"\U0002ebf0\U00031350", "'s"},     // letters
+      {"\U0001e030x", "'s"},              // a modifier letter
+      {"\U00011f50", "\U0001d2c0", "1"},  // a digit and a number: each alone
+      {"\u0ece!"},                        // a mark
+      {"a", "\u180e!"},                   // not white space
+      {"a", " \u180e", " ", " b"},
+      {"\U0001fae8\U0001f6dc!", " \U0002ee5d"},
+  };
+  for (const std::vector<std::string>& words : cases) {
+    std::string text;
+    for (const std::string& word : words) text += word;
+    EXPECT_EQ(split(*rules, text), words);
+  }
+}
+
 TEST(PreTokenizer, TheEmptyNameIsDefault) {
   auto empty = PreTokenizer::named(""), named = PreTokenizer::named("default");
   ASSERT_TRUE(empty && named);
