@@ -63,7 +63,8 @@ test-x86: setup build/release/build.ninja ## x86 processors without AVX2, under 
 	  done; \
 	done
 
-test-models: models test-release ## the tests that need the larger models, too
+test-models: models ## the tests that need the larger models
+	ninja -C build/release
 	cd build/release && $(CTEST) -L models
 
 fuzz: ## fuzz every parser, FUZZ_SECONDS each (default 60)
