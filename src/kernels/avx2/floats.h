@@ -50,6 +50,18 @@ struct Floats {
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
   }
+  /// Lane i is the sum of the lanes of v[i], i < 8.
+  static Floats sums(const Floats* v) {
+    auto twos = [v](int i) {
+      return _mm256_add_ps(_mm256_unpacklo_ps(v[i].v, v[i + 1].v), _mm256_unpackhi_ps(v[i].v, v[i + 1].v));
+    };
+    auto fours = [&](int i) {
+      __m256 a = twos(i), b = twos(i + 2);
+      return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xEE));
+    };
+    __m256 a = fours(0), b = fours(4);
+    return Floats(_mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)));
+  }
   friend Floats operator+(Floats a, Floats b) { return Floats(_mm256_add_ps(a.v, b.v)); }
   friend Floats operator-(Floats a, Floats b) { return Floats(_mm256_sub_ps(a.v, b.v)); }
   friend Floats operator*(Floats a, Floats b) { return Floats(_mm256_mul_ps(a.v, b.v)); }

@@ -44,6 +44,10 @@ struct Floats {
   }
   float sum() const { return vaddvq_f32(v); }
   float largest() const { return vmaxvq_f32(v); }
+  /// Lane i is the sum of the lanes of v[i], i < 4.
+  static Floats sums(const Floats* v) {
+    return Floats(vpaddq_f32(vpaddq_f32(v[0].v, v[1].v), vpaddq_f32(v[2].v, v[3].v)));
+  }
   friend Floats operator+(Floats a, Floats b) { return Floats(vaddq_f32(a.v, b.v)); }
   friend Floats operator-(Floats a, Floats b) { return Floats(vsubq_f32(a.v, b.v)); }
   friend Floats operator*(Floats a, Floats b) { return Floats(vmulq_f32(a.v, b.v)); }

@@ -102,7 +102,7 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
     s.largest[r] = -HUGE_VALF;
     s.total[r] = 0;
   }
-  const bool few = SumsTogether<V> && args.type == retort::kernels::KvType::kF16 && dim == head_dim;
+  const bool few = args.type == retort::kernels::KvType::kF16 && dim == head_dim;
   const std::byte* keys = args.keys + kv_head * args.head_stride;
   const std::byte* values = args.values + kv_head * args.head_stride;
   for (int64_t start = first_key; start <= last_key; start += kKeyBlock) {
@@ -110,12 +110,10 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
     const std::byte* block_keys = keys + start * args.position_stride;
     const std::byte* block_values = values + start * args.position_stride;
     if (few) {
-      if constexpr (SumsTogether<V>) {
-        for_row_groups(rows, [&](int64_t r, auto row_count) {
-          few_scores<V, decltype(row_count)::value>(s.queries + r * dim, dim, block_keys, args.position_stride, count,
-                                                    s.scores + r * kKeyBlock, kKeyBlock);
-        });
-      }
+      for_row_groups(rows, [&](int64_t r, auto row_count) {
+        few_scores<V, decltype(row_count)::value>(s.queries + r * dim, dim, block_keys, args.position_stride, count,
+                                                  s.scores + r * kKeyBlock, kKeyBlock);
+      });
     } else {
       block_scores<V>(args, s, block_keys, count, rows, dim);
     }
@@ -130,12 +128,10 @@ void attend_head(const retort::kernels::AttentionArgs& args, int kv_head) {
         softmax_row<V>(s.scores + r * kKeyBlock, low, high, s.largest[r], s.total[r], s.sums + r * dim, dim);
     }
     if (few) {
-      if constexpr (SumsTogether<V>) {
-        for_row_groups(rows, [&](int64_t r, auto row_count) {
-          few_sums<V, decltype(row_count)::value>(s.scores + r * kKeyBlock, kKeyBlock, block_values,
-                                                  args.position_stride, count, s.sums + r * dim, dim);
-        });
-      }
+      for_row_groups(rows, [&](int64_t r, auto row_count) {
+        few_sums<V, decltype(row_count)::value>(s.scores + r * kKeyBlock, kKeyBlock, block_values, args.position_stride,
+                                                count, s.sums + r * dim, dim);
+      });
     } else {
       for (int64_t j = 0; j < count; ++j)
         load_kv<V>(args.type, block_values + j * args.position_stride, s.values + j * dim, head_dim, dim);

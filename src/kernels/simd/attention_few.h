@@ -2,6 +2,7 @@
 // straight from keys and values in fp16: each is read once and never stored as floats.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,19 +15,14 @@ inline void ask_for(const std::byte* p, int64_t i) {
   if (i % 32 == 0) __builtin_prefetch(p, 0, 2);
 }
 
-/// Whether V can add up the lanes of kLanes vectors at once.
-template <class V>
-concept SumsTogether = requires(const V* v) {
-  V::sums(v);
-};
-
 /// scores[r * score_stride + j] = q row r . key j, for R rows of `dim` floats, a multiple of V::kLanes.
 template <class V, int R>
 inline void few_scores(const float* q, int64_t dim, const std::byte* keys, int64_t key_stride, int64_t count,
                        float* scores, int64_t score_stride) {
-  constexpr int kRows = R + (R == 3 ? 1 : 0), kKeys = V::kLanes / kRows;
+  constexpr int kRows = R + (R == 3 ? 1 : 0);
+  constexpr int kSums = std::max(8, V::kLanes), kKeys = kSums / kRows;  // enough to hide the latency of an addition
   for (int64_t j = 0; j < count; j += kKeys) {
-    V sums[V::kLanes];
+    V sums[kSums];
     for (V& sum : sums) sum = V(0.0f);
     for (int64_t i = 0; i < dim; i += V::kLanes) {
       V queries[R];
@@ -38,8 +34,8 @@ inline void few_scores(const float* q, int64_t dim, const std::byte* keys, int64
         for (int r = 0; r < R; ++r) sums[k * kRows + r] = V::fma(key, queries[r], sums[k * kRows + r]);
       }
     }
-    float totals[V::kLanes];
-    V::sums(sums).store(totals);
+    float totals[kSums];
+    for (int i = 0; i < kSums; i += V::kLanes) V::sums(sums + i).store(totals + i);
     for (int k = 0; k < kKeys && j + k < count; ++k)
       for (int r = 0; r < R; ++r) scores[r * score_stride + j + k] = totals[k * kRows + r];
   }

@@ -80,6 +80,12 @@ struct Floats {
     __m128 s = _mm_max_ps(v, _mm_movehl_ps(v, v));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
   }
+  /// Lane i is the sum of the lanes of v[i], i < 4.
+  static Floats sums(const Floats* v) {
+    __m128 a = _mm_add_ps(_mm_unpacklo_ps(v[0].v, v[1].v), _mm_unpackhi_ps(v[0].v, v[1].v));
+    __m128 b = _mm_add_ps(_mm_unpacklo_ps(v[2].v, v[3].v), _mm_unpackhi_ps(v[2].v, v[3].v));
+    return Floats(_mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a)));
+  }
   friend Floats operator+(Floats a, Floats b) { return Floats(_mm_add_ps(a.v, b.v)); }
   friend Floats operator-(Floats a, Floats b) { return Floats(_mm_sub_ps(a.v, b.v)); }
   friend Floats operator*(Floats a, Floats b) { return Floats(_mm_mul_ps(a.v, b.v)); }
