@@ -138,10 +138,15 @@ struct GroupSum {
   }
 };
 
+constexpr int64_t kPassingTileBytes = 0;  // no gain on a Zen 4
+
 /// Asks for a line, into the second-level cache. Tied to a value, or the compiler gathers all requests of a block at
 /// its beginning.
 RETORT_INLINE void ask_for(const char* p, FloatVector& tie) {
   asm volatile("prefetcht1 %1" : "+v"(tie) : "m"(*p));
+}
+RETORT_INLINE void ask_for_passing(const char* p, FloatVector& tie) {
+  ask_for(p, tie);
 }
 
 }  // namespace

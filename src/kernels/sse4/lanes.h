@@ -144,10 +144,15 @@ RETORT_INLINE WordVector widen_pairs(WordVector v) {
   return _mm_madd_epi16(v, _mm_set1_epi16(1));
 }
 
+constexpr int64_t kPassingTileBytes = 0;
+
 /// Asks for a line, into the second-level cache. Tied to a value, or the compiler gathers all requests of a block at
 /// its beginning.
 RETORT_INLINE void ask_for(const char* p, FloatVector& tie) {
   asm volatile("prefetcht1 %1" : "+x"(tie) : "m"(*p));
+}
+RETORT_INLINE void ask_for_passing(const char* p, FloatVector& tie) {
+  ask_for(p, tie);
 }
 
 }  // namespace

@@ -42,21 +42,26 @@ struct Record {
   }
 };
 
+/// How the next tile is asked for while one is multiplied.
+struct ReadingAhead {
+  const char* at;
+  int64_t step;  // bytes a group; 0: nothing is asked for
+  bool passing;  // by the second-level cache
+};
+
 /// Sums of M tokens and kLaneCount rows, one row a lane. With each group a share of what comes next in memory is asked
-/// for, into the second-level cache: all at once, or into the first level, would fill the queue of outstanding lines
-/// and hold up the work that is to hide them.
+/// for, into the second-level cache: all at once, or on most processors into the first level, would fill the queue of
+/// outstanding lines and hold up the work that is to hide them.
 template <class T, int M>
 struct TileSums {
   using R = Record<T, M>;
   static constexpr int kAheadBytes = kLaneCount * T::kBytes * T::kGroup / (32 * T::kBlocks);  // of one group
   const std::byte* x;  // the record of the first block at hand
-  const char* ahead;
-  int64_t ahead_step;
+  ReadingAhead ahead;
   FloatVector total[M];
   GroupSum<T> sum[M];
 
-  RETORT_INLINE TileSums(const std::byte* records, const char* next, int64_t step)
-      : x(records), ahead(next), ahead_step(step) {
+  RETORT_INLINE TileSums(const std::byte* records, const ReadingAhead& next) : x(records), ahead(next) {
 #pragma GCC unroll 8
     for (int t = 0; t < M; ++t) total[t] = no_floats();
   }
@@ -80,9 +85,14 @@ struct TileSums {
       FloatVector scaled = times(to_floats(sum[t].sum), d);
       total[t] = times_plus(scaled, float_everywhere(scales + 4 * t), total[t]);
     }
+    if (kPassingTileBytes > 0 && M == 1 && ahead.passing) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kAheadBytes; i += 64) ask_for(ahead + i, total[0]);
-    ahead += ahead_step;
+      for (int i = 0; i < kAheadBytes; i += 64) ask_for_passing(ahead.at + i, total[0]);
+    } else {
+#pragma GCC unroll 16
+      for (int i = 0; i < kAheadBytes; i += 64) ask_for(ahead.at + i, total[0]);
+    }
+    ahead.at += ahead.step;
   }
   RETORT_INLINE void end(int group, FloatVector d, FloatVector m) {
     end(group, d);
@@ -98,9 +108,14 @@ void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row,
                   bool prefetch) {
   const int64_t blocks = args.in_features / 32, row_bytes = blocks / T::kBlocks * T::kBytes;
   const auto* p = reinterpret_cast<const uint8_t*>(args.weights) + row * row_bytes;
-  const auto* next = reinterpret_cast<const char*>(p) + kLaneCount * row_bytes;
   using Sums = TileSums<T, M>;
-  Sums sums(records, prefetch ? next : reinterpret_cast<const char*>(records), prefetch ? Sums::kAheadBytes : 0);
+  ReadingAhead ahead{reinterpret_cast<const char*>(records), 0, false};
+  if (prefetch) {
+    const int64_t tile_bytes = kLaneCount * row_bytes;
+    const bool passing = tile_bytes <= kPassingTileBytes;
+    ahead = {reinterpret_cast<const char*>(p) + tile_bytes + (passing ? 512 : 0), Sums::kAheadBytes, passing};
+  }
+  Sums sums(records, ahead);
   for (int64_t block = 0; block < blocks; block += T::kBlocks) {
     T::read(p, row_bytes, sums);
     p += T::kBytes;
