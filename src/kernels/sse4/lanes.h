@@ -144,6 +144,7 @@ RETORT_INLINE WordVector widen_pairs(WordVector v) {
   return _mm_madd_epi16(v, _mm_set1_epi16(1));
 }
 
+constexpr bool kAsksTwice = false;
 constexpr int64_t kPassingTileBytes = 0;
 
 /// Asks for a line, into the second-level cache. Tied to a value, or the compiler gathers all requests of a block at

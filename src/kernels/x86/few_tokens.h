@@ -42,11 +42,35 @@ struct Record {
   }
 };
 
-/// How the next tile is asked for while one is multiplied.
+/// How the next tile is asked for while one is multiplied by M tokens.
+template <int M>
 struct ReadingAhead {
+  static constexpr bool kMemoryBound = M <= 2;
   const char* at;
   int64_t step;  // bytes a group; 0: nothing is asked for
-  bool passing;  // by the second-level cache
+  int64_t tile_bytes;
+
+  /// Asks for the share of one group, kBytes. Tied to a sum: see ask_for().
+  template <int kBytes>
+  RETORT_INLINE void advance(FloatVector& tie) {
+    if (kMemoryBound && kPassingTileBytes > 0 && tile_bytes <= kPassingTileBytes) {
+      ask<kBytes>([&](const char* p) { ask_for_passing(p, tie); });
+    } else {
+      ask<kBytes>([&](const char* p) { ask_for(p, tie); });
+    }
+    at += step;
+  }
+
+ private:
+  template <int kBytes, class Ask>
+  RETORT_INLINE void ask(Ask one) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < kBytes; i += 64) one(at + i);
+    if constexpr (kMemoryBound && kAsksTwice) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kBytes; i += 64) one(at + tile_bytes + i);
+    }
+  }
 };
 
 /// Sums of M tokens and kLaneCount rows, one row a lane. With each group a share of what comes next in memory is asked
@@ -57,11 +81,11 @@ struct TileSums {
   using R = Record<T, M>;
   static constexpr int kAheadBytes = kLaneCount * T::kBytes * T::kGroup / (32 * T::kBlocks);  // of one group
   const std::byte* x;  // the record of the first block at hand
-  ReadingAhead ahead;
+  ReadingAhead<M> ahead;
   FloatVector total[M];
   GroupSum<T> sum[M];
 
-  RETORT_INLINE TileSums(const std::byte* records, const ReadingAhead& next) : x(records), ahead(next) {
+  RETORT_INLINE TileSums(const std::byte* records, const ReadingAhead<M>& next) : x(records), ahead(next) {
 #pragma GCC unroll 8
     for (int t = 0; t < M; ++t) total[t] = no_floats();
   }
@@ -85,14 +109,7 @@ struct TileSums {
       FloatVector scaled = times(to_floats(sum[t].sum), d);
       total[t] = times_plus(scaled, float_everywhere(scales + 4 * t), total[t]);
     }
-    if (kPassingTileBytes > 0 && M == 1 && ahead.passing) {
-#pragma GCC unroll 16
-      for (int i = 0; i < kAheadBytes; i += 64) ask_for_passing(ahead.at + i, total[0]);
-    } else {
-#pragma GCC unroll 16
-      for (int i = 0; i < kAheadBytes; i += 64) ask_for(ahead.at + i, total[0]);
-    }
-    ahead.at += ahead.step;
+    ahead.template advance<kAheadBytes>(total[0]);
   }
   RETORT_INLINE void end(int group, FloatVector d, FloatVector m) {
     end(group, d);
@@ -109,12 +126,9 @@ void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row,
   const int64_t blocks = args.in_features / 32, row_bytes = blocks / T::kBlocks * T::kBytes;
   const auto* p = reinterpret_cast<const uint8_t*>(args.weights) + row * row_bytes;
   using Sums = TileSums<T, M>;
-  ReadingAhead ahead{reinterpret_cast<const char*>(records), 0, false};
-  if (prefetch) {
-    const int64_t tile_bytes = kLaneCount * row_bytes;
-    const bool passing = tile_bytes <= kPassingTileBytes;
-    ahead = {reinterpret_cast<const char*>(p) + tile_bytes + (passing ? 512 : 0), Sums::kAheadBytes, passing};
-  }
+  const int64_t tile_bytes = kLaneCount * row_bytes;
+  ReadingAhead<M> ahead{reinterpret_cast<const char*>(records), 0, 0};
+  if (prefetch) ahead = {reinterpret_cast<const char*>(p) + tile_bytes, Sums::kAheadBytes, tile_bytes};
   Sums sums(records, ahead);
   for (int64_t block = 0; block < blocks; block += T::kBlocks) {
     T::read(p, row_bytes, sums);
