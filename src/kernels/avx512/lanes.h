@@ -14,7 +14,8 @@ namespace {
 using WordVector = __m512i;
 using FloatVector = __m512;
 constexpr int kLaneCount = 16;
-constexpr int kMostTogether = 8;  // tokens whose sums fit the registers
+// Tokens whose sums fit the registers, by the size of a group.
+constexpr int kMostTogether = 8, kMostTogetherOf16 = 8;
 
 RETORT_INLINE WordVector all_bytes(int value) {
   return _mm512_set1_epi8(static_cast<char>(value));

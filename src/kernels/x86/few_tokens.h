@@ -151,11 +151,12 @@ struct FewTokens {
 /// All tokens by rows [row_begin, row_end) of a matrix of at least kLaneCount rows.
 template <class T>
 void few_tokens(const LinearArgs& args) {
+  static constexpr int kMost = T::kGroup == 16 ? kMostTogetherOf16 : kMostTogether;
   static constexpr auto kBy = []<int... M>(std::integer_sequence<int, M...>) {
-    return std::array<FewTokens, kMostTogether + 1>{FewTokens{}, {Record<T, M + 1>::fill, multiply_few<T, M + 1>}...};
+    return std::array<FewTokens, kMost + 1>{FewTokens{}, {Record<T, M + 1>::fill, multiply_few<T, M + 1>}...};
   }
-  (std::make_integer_sequence<int, kMostTogether>{});
-  const int64_t groups = (args.num_tokens + kMostTogether - 1) / kMostTogether;
+  (std::make_integer_sequence<int, kMost>{});
+  const int64_t groups = (args.num_tokens + kMost - 1) / kMost;
   const int64_t record_bytes = args.in_features / 32 * Record<T, 1>::kBytes;  // of one token
   auto first_of = [&](int64_t group) { return args.num_tokens * group / groups; };
   for (int64_t group = 0; group < groups; ++group) {
