@@ -42,9 +42,10 @@ struct SpanReader {
   static constexpr int kDots = T::kGroup / 4;     // vectors per group
   static constexpr int kHeld = (T::kBlocks > kSpan ? T::kBlocks : kSpan) * kGroups;
   uint8_t* to;    // the tile's place for the first block held
-  int first = 0;  // the group that the next call of read() begins with
+  int first = 0;  // where groups are counted from
   __m512 d[kHeld], m[kHeld];
 
+  RETORT_INLINE void advance(int blocks) { first += blocks * kGroups; }
   RETORT_INLINE void begin(int) {}
   RETORT_INLINE void dot(int group, int k, __m512i q) {
     _mm512_store_si512(to + ((first + group) * kDots + k) * kVectors * 64, q);

@@ -9,7 +9,8 @@
 //   kGroup    elements that share a scale: 32 or 16
 //   kHasMin   value = d * q + m, q at most kMost; otherwise value = d * (q - 128 / 2^kShift)
 //   read      calls, for each group in order of memory: sums.begin(group); sums.dot(group, k, q) with q the quants of
-//             elements 4k .. 4k + 3 of the group; and sums.end(group, d), or sums.end(group, d, m)
+//             elements 4k .. 4k + 3 of the group; and sums.end(group, d), or sums.end(group, d, m). Groups are counted
+//             from where the sums are, which sums.advance(blocks) moves on, in the end by kBlocks
 #pragma once
 
 #include <cstdint>
@@ -81,6 +82,7 @@ struct ColumnsQ4_0 {
     sums.begin(0);
     nibble_block(p + 2, stride, sums, [](int, WordVector q) { return q; });
     sums.end(0, low_halves(first_column(p, stride)));
+    sums.advance(1);
   }
 };
 
@@ -93,6 +95,7 @@ struct ColumnsQ4_1 {
     nibble_block(p + 4, stride, sums, [](int, WordVector q) { return q; });
     WordVector head = first_column(p, stride);
     sums.end(0, low_halves(head), high_halves(head));
+    sums.advance(1);
   }
 };
 
@@ -106,6 +109,7 @@ struct ColumnsQ5_0 {
     sums.begin(0);
     nibble_block(p + 6, stride, sums, [&](int k, WordVector q) { return with_bits(q, bits, k, 16); });
     sums.end(0, low_halves(head.v[0]));
+    sums.advance(1);
   }
 };
 
@@ -118,6 +122,7 @@ struct ColumnsQ5_1 {
     sums.begin(0);
     nibble_block(p + 8, stride, sums, [&](int k, WordVector q) { return with_bits(q, head.v[1], k, 16); });
     sums.end(0, low_halves(head.v[0]), high_halves(head.v[0]));
+    sums.advance(1);
   }
 };
 
@@ -134,6 +139,7 @@ struct ColumnsQ8_0 {
       for (int k = 0; k < 4; ++k) sums.dot(0, 4 * half + k, differ(q.v[k], all_bytes(-128)));
     }
     sums.end(0, low_halves(first_column(p, stride)));
+    sums.advance(1);
   }
 };
 
@@ -145,6 +151,7 @@ struct ColumnsIQ4_NL {
     sums.begin(0);
     nibble_block(p + 2, stride, sums, [](int, WordVector q) { return iq4_columns(q); });
     sums.end(0, low_halves(first_column(p, stride)));
+    sums.advance(1);
   }
 };
 

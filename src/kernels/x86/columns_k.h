@@ -13,6 +13,13 @@ RETORT_INLINE WordVector signed_byte_of(WordVector v, int i) {
   return right_signed(left(v, 24 - 8 * i), 24);
 }
 
+/// A number the compiler does not know, so that a loop stays one. Both halves of a super-block by four tokens are 15 KB
+/// of instructions, and then ran up to three times slower, depending on where the program's pages lay in memory.
+RETORT_INLINE int counted(int count) {
+  asm("" : "+r"(count));
+  return count;
+}
+
 struct ColumnsIQ4_XS {
   static constexpr int kBlocks = 8, kBytes = 136, kGroup = 32, kShift = 0;
   static constexpr bool kHasMin = false;
@@ -20,18 +27,18 @@ struct ColumnsIQ4_XS {
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     Columns head(p, stride);
     FloatVector d = low_halves(head.v[0]);
-#pragma GCC unroll 8
-    for (int b = 0; b < 8; ++b) {
+    for (int b = 0; b < counted(8); ++b) {
       WordVector low = both(right(head.v[1], 4 * b), all_words(15));
       WordVector high = both(right(head.v[0], 16 + 2 * b), all_words(3));
       WordVector scale = minus(either(low, left(high, 4)), all_words(32));
       Columns q(p + 8 + 16 * b, stride);
-      sums.begin(b);
+      sums.begin(0);
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(b, k, iq4_columns(low_nibbles(q.v[k])));
+      for (int k = 0; k < 4; ++k) sums.dot(0, k, iq4_columns(low_nibbles(q.v[k])));
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(b, 4 + k, iq4_columns(high_nibbles(q.v[k])));
-      sums.end(b, times(d, to_floats(scale)));
+      for (int k = 0; k < 4; ++k) sums.dot(0, 4 + k, iq4_columns(high_nibbles(q.v[k])));
+      sums.end(0, times(d, to_floats(scale)));
+      sums.advance(1);
     }
   }
 };
@@ -63,18 +70,19 @@ struct ColumnsQ4_K {
 #pragma GCC unroll 1
     for (int b = 0; b < 8; b += 2) {
       Columns first(p + 16 + 16 * b, stride), second(p + 32 + 16 * b, stride);
-      sums.begin(b);
+      sums.begin(0);
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(b, k, low_nibbles(first.v[k]));
+      for (int k = 0; k < 4; ++k) sums.dot(0, k, low_nibbles(first.v[k]));
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(b, 4 + k, low_nibbles(second.v[k]));
-      sums.end(b, scales.d[b], scales.m[b]);
-      sums.begin(b + 1);
+      for (int k = 0; k < 4; ++k) sums.dot(0, 4 + k, low_nibbles(second.v[k]));
+      sums.end(0, scales.d[b], scales.m[b]);
+      sums.begin(1);
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(b + 1, k, high_nibbles(first.v[k]));
+      for (int k = 0; k < 4; ++k) sums.dot(1, k, high_nibbles(first.v[k]));
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) sums.dot(b + 1, 4 + k, high_nibbles(second.v[k]));
-      sums.end(b + 1, scales.d[b + 1], scales.m[b + 1]);
+      for (int k = 0; k < 4; ++k) sums.dot(1, 4 + k, high_nibbles(second.v[k]));
+      sums.end(1, scales.d[b + 1], scales.m[b + 1]);
+      sums.advance(2);
     }
   }
 };
@@ -92,14 +100,15 @@ struct ColumnsQ5_K {
 #pragma GCC unroll 2
       for (int i = 0; i < 2; ++i) {
         const WordVector bit = all_bytes(1 << (b + i));
-        sums.begin(b + i);
+        sums.begin(i);
 #pragma GCC unroll 8
         for (int k = 0; k < 8; ++k) {
           WordVector q = i == 0 ? low_nibbles(low[k / 4].v[k % 4]) : high_nibbles(low[k / 4].v[k % 4]);
-          sums.dot(b + i, k, more_where(q, high[k / 4].v[k % 4], bit, 16));
+          sums.dot(i, k, more_where(q, high[k / 4].v[k % 4], bit, 16));
         }
-        sums.end(b + i, scales.d[b + i], scales.m[b + i]);
+        sums.end(i, scales.d[b + i], scales.m[b + i]);
       }
+      sums.advance(2);
     }
   }
 };
@@ -112,15 +121,14 @@ struct ColumnsQ6_K {
     Columns scales(p + 192, stride);
     FloatVector super = high_halves(Columns(p + 194, stride).v[3]);
     const WordVector mask = all_bytes(0x30);
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
+    for (int half = 0; half < counted(2); ++half) {
 #pragma GCC unroll 2
       for (int part = 0; part < 2; ++part) {
         Columns low(p + 64 * half + 16 * part, stride), more(p + 64 * half + 32 + 16 * part, stride);
         Columns high(p + 128 + 32 * half + 16 * part, stride);
 #pragma GCC unroll 4
         for (int run = 0; run < 4; ++run) {
-          int group = 8 * half + 2 * run + part;
+          const int group = 2 * run + part;  // of the half
           sums.begin(group);
 #pragma GCC unroll 4
           for (int k = 0; k < 4; ++k) {
@@ -129,10 +137,11 @@ struct ColumnsQ6_K {
             h = run == 0 ? left(h, 4) : run == 1 ? left(h, 2) : run == 2 ? h : right(h, 2);
             sums.dot(group, k, with_part(q, h, mask));
           }
-          WordVector scale = signed_byte_of(scales.v[group / 4], group % 4);
+          WordVector scale = signed_byte_of(scales.v[2 * half + group / 4], group % 4);
           sums.end(group, times(super, to_floats(scale)));
         }
       }
+      sums.advance(4);
     }
   }
 };
@@ -146,21 +155,21 @@ struct ColumnsQ2_K {
     WordVector super = Columns(p + 68, stride).v[3];
     FloatVector d = low_halves(super), m = negative(high_halves(super));
     const WordVector three = all_bytes(3);
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
+    for (int half = 0; half < counted(2); ++half) {
 #pragma GCC unroll 2
       for (int part = 0; part < 2; ++part) {
         Columns pairs(p + 16 + 32 * half + 16 * part, stride);
 #pragma GCC unroll 4
         for (int run = 0; run < 4; ++run) {
-          int group = 8 * half + 2 * run + part;
+          const int group = 2 * run + part;  // of the half
           sums.begin(group);
 #pragma GCC unroll 4
           for (int k = 0; k < 4; ++k) sums.dot(group, k, both(right(pairs.v[k], 2 * run), three));
-          WordVector packed = byte_of(scales.v[group / 4], group % 4);
+          WordVector packed = byte_of(scales.v[2 * half + group / 4], group % 4);
           sums.end(group, times(d, to_floats(both(packed, all_words(15)))), times(m, to_floats(right(packed, 4))));
         }
       }
+      sums.advance(4);
     }
   }
 };
@@ -178,14 +187,13 @@ struct ColumnsQ3_K {
     auto join = [&](WordVector low, WordVector high) { return either(both(low, four), both(high, two)); };
     WordVector scales[4] = {join(a, left(c, 4)), join(b, left(c, 2)), join(right(a, 4), c),
                             join(right(b, 4), right(c, 2))};
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
+    for (int half = 0; half < counted(2); ++half) {
 #pragma GCC unroll 2
       for (int part = 0; part < 2; ++part) {
         Columns pairs(p + 32 + 32 * half + 16 * part, stride), high(p + 16 * part, stride);
 #pragma GCC unroll 4
         for (int run = 0; run < 4; ++run) {
-          int group = 8 * half + 2 * run + part;
+          const int group = 2 * run + part;  // of the half
           const WordVector bit = all_bytes(1 << (4 * half + run));
           sums.begin(group);
 #pragma GCC unroll 4
@@ -193,10 +201,11 @@ struct ColumnsQ3_K {
             WordVector q = both(right(pairs.v[k], 2 * run), three);
             sums.dot(group, k, more_where(q, high.v[k], bit, 4));
           }
-          WordVector scale = minus(byte_of(scales[group / 4], group % 4), all_words(32));
+          WordVector scale = minus(byte_of(scales[2 * half + group / 4], group % 4), all_words(32));
           sums.end(group, times(super, to_floats(scale)));
         }
       }
+      sums.advance(4);
     }
   }
 };

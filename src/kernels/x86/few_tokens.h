@@ -92,6 +92,9 @@ struct TileSums {
   RETORT_INLINE const std::byte* extra(int group, int t) const {
     return x + group / R::kGroups * R::kBytes + R::kExtra + 4 * (M * (group % R::kGroups) + t);
   }
+  RETORT_INLINE void advance(int blocks) {
+    x += blocks * R::kBytes;
+  }
   RETORT_INLINE void begin(int group) {
 #pragma GCC unroll 8
     for (int t = 0; t < M; ++t) sum[t].begin(extra(group, t));
@@ -133,7 +136,6 @@ void multiply_few(const LinearArgs& args, const std::byte* records, int64_t row,
   for (int64_t block = 0; block < blocks; block += T::kBlocks) {
     T::read(p, row_bytes, sums);
     p += T::kBytes;
-    sums.x += T::kBlocks * Record<T, M>::kBytes;
   }
   FloatVector bias = args.bias != nullptr ? load_floats(args.bias + row) : no_floats();
 #pragma GCC unroll 8
