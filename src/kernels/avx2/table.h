@@ -17,9 +17,9 @@ inline float half_to_float(uint16_t half) {
   return _cvtsh_ss(half);
 }
 
-/// Tiles of 8 weight rows by up to 4 tokens.
+/// Tiles of 8 weight rows by up to kTokens tokens.
 struct Isa {
-  static constexpr int kTokens = 4;
+  static constexpr int kTokens = 6;
 #ifdef __AVXVNNI__
   static constexpr bool kRebases = true;
 #else

@@ -17,7 +17,7 @@ using WordVector = __m128i;
 using FloatVector = __m128;
 constexpr int kLaneCount = 4;
 // Tokens whose sums fit the registers, by the size of a group.
-constexpr int kMostTogether = 4, kMostTogetherOf16 = 4;
+constexpr int kMostTogether = 8, kMostTogetherOf16 = 4;
 
 RETORT_INLINE WordVector all_bytes(int value) {
   return _mm_set1_epi8(static_cast<char>(value));

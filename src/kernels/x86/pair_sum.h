@@ -11,6 +11,12 @@
 
 namespace {
 
+/// Has `v` computed here. GCC takes a sum of vectors for an expression to be computed where its value is wanted, at the
+/// end of a group, and keeps every product of the group on the stack until then.
+RETORT_INLINE void settle(WordVector& v) {
+  asm("" : "+x"(v));
+}
+
 /// One token's sum of products with the quants of a group, one row a lane.
 template <class T>
 struct GroupSum {
@@ -37,7 +43,11 @@ struct GroupSum {
     if constexpr (kWide) activations = with_signs(activations, quants.sign);
     WordVector two = pair_products(quants.magnitude, activations);
     pairs = k % kChain == 0 ? two : plus_shorts(pairs, two);
-    if ((k + 1) % kChain == 0) sum = plus_words(sum, widen_pairs(pairs));
+    settle(pairs);
+    if ((k + 1) % kChain == 0) {
+      sum = plus_words(sum, widen_pairs(pairs));
+      settle(sum);
+    }
   }
 };
 
