@@ -127,7 +127,7 @@ const kernels::QuantizedRows& Var::quantized() const {
     node_->quantized_memory =
         graph.workspace().arena().allocate(kernels::QuantizedRows::bytes(node_->rows, node_->cols));
     node_->quantized = kernels::QuantizedRows::at(node_->quantized_memory, node_->rows, node_->cols);
-    graph.for_rows(node_->rows, 8 * node_->cols, [&](int64_t begin, int64_t end, int) {
+    graph.for_rows(node_->rows, node_->cols, [&](int64_t begin, int64_t end, int) {
       graph.kernels().quantize_rows(node_->data, node_->cols, node_->quantized, begin, end);
     });
   }
