@@ -104,8 +104,16 @@ class PullTest(unittest.TestCase):
         return result
 
     def files(self):
-        return {str(path.relative_to(self.home)): path.stat().st_size for path in self.home.rglob("*") if path.is_file()
-                and path.suffix != ".lock"}
+        """Name to size of what is there; a running pull may rename or remove a file between being listed and asked."""
+        sizes = {}
+        for path in self.home.rglob("*"):
+            try:
+                info = path.stat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(info.st_mode) and path.suffix != ".lock":
+                sizes[str(path.relative_to(self.home))] = info.st_size
+        return sizes
 
     def assert_have_model(self):
         (path,) = self.home.rglob("model.gguf")
