@@ -1,6 +1,7 @@
 // Few tokens by quantized weights, with 16-bit sums: a file of its own, so that it compiles beside table.cc.
 #include "kernels/avx2/lanes.h"
 #include "kernels/x86/few_tokens_k.h"
+#include "kernels/x86/one_token.h"
 
 namespace retort::kernels::avx2 {
 

@@ -22,6 +22,10 @@ constexpr int kMostTogether = 4;
 constexpr int kMostTogether = 8;
 #endif
 constexpr int kMostTogetherOf16 = 4;
+/// Up to so many tokens are multiplied by rows (x86/one_token.h) where that is possible.
+constexpr int kMostByRows = 1;
+/// Whether row_words() costs less than the first of Columns.
+constexpr bool kInsertsWords = true;
 
 RETORT_INLINE WordVector all_bytes(int value) {
   return _mm256_set1_epi8(static_cast<char>(value));
@@ -119,10 +123,11 @@ RETORT_INLINE WordVector everywhere(const void* p) {
   return _mm256_set1_epi32(value);
 }
 
-/// Sixteen bytes of each of rows i and i + 4.
+/// Sixteen bytes of each of rows i and i + 4. The latter are the upper half of a load that begins between the two rows:
+/// inserting them would take the one port of a Zen 2 that shifts and converts, too.
 RETORT_INLINE WordVector every_fourth_row(const uint8_t* p, int64_t stride) {
-  auto load = [](const uint8_t* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
-  return _mm256_inserti128_si256(_mm256_castsi128_si256(load(p)), load(p + 4 * stride), 1);
+  __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_blend_epi32(_mm256_castsi128_si256(low), load_words(p + 4 * stride - 16), 0xf0);
 }
 RETORT_INLINE WordVector low_words(WordVector a, WordVector b) {
   return _mm256_unpacklo_epi32(a, b);
@@ -167,7 +172,69 @@ RETORT_INLINE WordVector plus_shorts(WordVector a, WordVector b) {
 RETORT_INLINE WordVector widen_pairs(WordVector v) {
   return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
 }
+/// What x86/one_token.h wants: see there. The sixteen bytes at p in each half.
+RETORT_INLINE WordVector sixteen_everywhere(const void* p) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+/// Of each sixteen bytes, byte `first` eight times, then the next one eight times.
+RETORT_INLINE WordVector two_bytes_spread(WordVector v, int first) {
+  const long long low = first * 0x0101010101010101LL;
+  return _mm256_shuffle_epi8(v, _mm256_broadcastsi128_si256(_mm_set_epi64x(low + 0x0101010101010101LL, low)));
+}
+/// Words 0 and 2, or 1 and 3, of each half of a, then those of b.
+RETORT_INLINE WordVector even_words(WordVector a, WordVector b) {
+  return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88));
+}
+RETORT_INLINE WordVector odd_words(WordVector a, WordVector b) {
+  return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xdd));
+}
 #endif
+
+/// The four bytes at p of every row.
+RETORT_INLINE WordVector row_words(const uint8_t* p, int64_t stride) {
+  auto word = [&](int row) {
+    int32_t value;
+    std::memcpy(&value, p + row * stride, 4);
+    return value;
+  };
+  __m128i a = _mm_cvtsi32_si128(word(0)), b = _mm_cvtsi32_si128(word(4));
+  a = _mm_insert_epi32(a, word(1), 1), b = _mm_insert_epi32(b, word(5), 1);
+  a = _mm_insert_epi32(a, word(2), 2), b = _mm_insert_epi32(b, word(6), 2);
+  a = _mm_insert_epi32(a, word(3), 3), b = _mm_insert_epi32(b, word(7), 3);
+  return _mm256_set_m128i(b, a);
+}
+/// The half at p of every row.
+RETORT_INLINE FloatVector row_halves(const uint8_t* p, int64_t stride) {
+  auto half = [&](int row) {
+    uint16_t value;
+    std::memcpy(&value, p + row * stride, 2);
+    return value;
+  };
+  __m128i halves = _mm_cvtsi32_si128(half(0));
+  halves = _mm_insert_epi16(halves, half(1), 1);
+  halves = _mm_insert_epi16(halves, half(2), 2);
+  halves = _mm_insert_epi16(halves, half(3), 3);
+  halves = _mm_insert_epi16(halves, half(4), 4);
+  halves = _mm_insert_epi16(halves, half(5), 5);
+  halves = _mm_insert_epi16(halves, half(6), 6);
+  halves = _mm_insert_epi16(halves, half(7), 7);
+  return _mm256_cvtph_ps(halves);
+}
+/// The two halves at p of every row.
+RETORT_INLINE void row_halves(const uint8_t* p, int64_t stride, FloatVector& first, FloatVector& second) {
+  auto two = [&](int row) {
+    int32_t value;
+    std::memcpy(&value, p + row * stride, 4);
+    return value;
+  };
+  __m128i a = _mm_cvtsi32_si128(two(0)), b = _mm_cvtsi32_si128(two(2));
+  a = _mm_insert_epi32(a, two(1), 1), b = _mm_insert_epi32(b, two(3), 1);
+  a = _mm_insert_epi32(a, two(4), 2), b = _mm_insert_epi32(b, two(6), 2);
+  a = _mm_insert_epi32(a, two(5), 3), b = _mm_insert_epi32(b, two(7), 3);
+  __m256 even = _mm256_cvtph_ps(a), odd = _mm256_cvtph_ps(b);  // rows 0 1 | 4 5 and 2 3 | 6 7
+  first = _mm256_shuffle_ps(even, odd, 0x88);
+  second = _mm256_shuffle_ps(even, odd, 0xdd);
+}
 
 /// A Zen 2 drops requests that find no room in the queue of outstanding lines (it takes 132 GB/s of them). So a line is
 /// asked for twice: two tiles ahead, and one.

@@ -16,6 +16,8 @@ using FloatVector = __m512;
 constexpr int kLaneCount = 16;
 // Tokens whose sums fit the registers, by the size of a group.
 constexpr int kMostTogether = 8, kMostTogetherOf16 = 8;
+/// Whether row_words() costs less than the first of Columns.
+constexpr bool kInsertsWords = false;
 
 RETORT_INLINE WordVector all_bytes(int value) {
   return _mm512_set1_epi8(static_cast<char>(value));
@@ -124,6 +126,22 @@ RETORT_INLINE WordVector low_pairs(WordVector a, WordVector b) {
 }
 RETORT_INLINE WordVector high_pairs(WordVector a, WordVector b) {
   return _mm512_unpackhi_epi64(a, b);
+}
+
+/// The four bytes at p of every row.
+RETORT_INLINE WordVector row_words(const uint8_t* p, int64_t stride) {
+  WordVector ab = low_words(every_fourth_row(p, stride), every_fourth_row(p + stride, stride));
+  return low_pairs(ab, low_words(every_fourth_row(p + 2 * stride, stride), every_fourth_row(p + 3 * stride, stride)));
+}
+/// The half at p of every row.
+RETORT_INLINE FloatVector row_halves(const uint8_t* p, int64_t stride) {
+  return low_halves(row_words(p, stride));
+}
+/// The two halves at p of every row.
+RETORT_INLINE void row_halves(const uint8_t* p, int64_t stride, FloatVector& first, FloatVector& second) {
+  WordVector both = row_words(p, stride);
+  first = low_halves(both);
+  second = low_halves(right(both, 16));
 }
 
 /// One token's sum of products with the quants of a group, one row a lane.

@@ -38,6 +38,7 @@ struct RoundedTile {
 /// kept until their span is complete.
 template <class T, int kVectors>
 struct SpanReader {
+  using Order = Columns;
   static constexpr int kGroups = 32 / T::kGroup;  // per block
   static constexpr int kDots = T::kGroup / 4;     // vectors per group
   static constexpr int kHeld = (T::kBlocks > kSpan ? T::kBlocks : kSpan) * kGroups;

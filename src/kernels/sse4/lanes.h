@@ -18,6 +18,10 @@ using FloatVector = __m128;
 constexpr int kLaneCount = 4;
 // Tokens whose sums fit the registers, by the size of a group.
 constexpr int kMostTogether = 8, kMostTogetherOf16 = 4;
+/// Up to so many tokens are multiplied by rows (x86/one_token.h) where that is possible.
+constexpr int kMostByRows = 2;
+/// Whether row_words() costs less than the first of Columns.
+constexpr bool kInsertsWords = true;
 
 RETORT_INLINE WordVector all_bytes(int value) {
   return _mm_set1_epi8(static_cast<char>(value));
@@ -128,6 +132,29 @@ RETORT_INLINE WordVector high_pairs(WordVector a, WordVector b) {
   return _mm_unpackhi_epi64(a, b);
 }
 
+/// The four bytes at p of every row.
+RETORT_INLINE WordVector row_words(const uint8_t* p, int64_t stride) {
+  auto word = [&](int row) {
+    int32_t value;
+    std::memcpy(&value, p + row * stride, 4);
+    return value;
+  };
+  __m128i words = _mm_cvtsi32_si128(word(0));
+  words = _mm_insert_epi32(words, word(1), 1);
+  words = _mm_insert_epi32(words, word(2), 2);
+  return _mm_insert_epi32(words, word(3), 3);
+}
+/// The half at p of every row.
+RETORT_INLINE FloatVector row_halves(const uint8_t* p, int64_t stride) {
+  return low_halves(row_words(p, stride));
+}
+/// The two halves at p of every row.
+RETORT_INLINE void row_halves(const uint8_t* p, int64_t stride, FloatVector& first, FloatVector& second) {
+  WordVector both = row_words(p, stride);
+  first = low_halves(both);
+  second = low_halves(right(both, 16));
+}
+
 /// What x86/pair_sum.h wants: see there.
 RETORT_INLINE WordVector magnitudes(WordVector v) {
   return _mm_abs_epi8(v);
@@ -143,6 +170,22 @@ RETORT_INLINE WordVector plus_shorts(WordVector a, WordVector b) {
 }
 RETORT_INLINE WordVector widen_pairs(WordVector v) {
   return _mm_madd_epi16(v, _mm_set1_epi16(1));
+}
+/// What x86/one_token.h wants: see there. The sixteen bytes at p.
+RETORT_INLINE WordVector sixteen_everywhere(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+/// Byte `first` eight times, then the next one eight times.
+RETORT_INLINE WordVector two_bytes_spread(WordVector v, int first) {
+  const long long low = first * 0x0101010101010101LL;
+  return _mm_shuffle_epi8(v, _mm_set_epi64x(low + 0x0101010101010101LL, low));
+}
+/// Words 0 and 2, or 1 and 3, of a, then those of b.
+RETORT_INLINE WordVector even_words(WordVector a, WordVector b) {
+  return _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0x88));
+}
+RETORT_INLINE WordVector odd_words(WordVector a, WordVector b) {
+  return _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0xdd));
 }
 
 constexpr bool kAsksTwice = false;

@@ -7,6 +7,7 @@
 #include "kernels/sse4/quantize_rows.h"
 #include "kernels/sse4/transpose.h"
 #include "kernels/x86/few_tokens_k.h"
+#include "kernels/x86/one_token.h"
 
 #include "kernels/simd/table.h"
 

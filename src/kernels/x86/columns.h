@@ -8,29 +8,16 @@
 //   kBytes    their size
 //   kGroup    elements that share a scale: 32 or 16
 //   kHasMin   value = d * q + m, q at most kMost; otherwise value = d * (q - 128 / 2^kShift)
-//   read      calls, for each group in order of memory: sums.begin(group); sums.dot(group, k, q) with q the quants of
-//             elements 4k .. 4k + 3 of the group; and sums.end(group, d), or sums.end(group, d, m). Groups are counted
-//             from where the sums are, which sums.advance(blocks) moves on, in the end by kBlocks
+//   read      calls, for each group in order of memory: sums.begin(group); sums.dot(group, k, q) with q the k-th vector
+//             of the group's quants, in columns elements 4k .. 4k + 3; and sums.end(group, d), or sums.end(group, d,
+//             m). Groups are counted from where the sums are, which sums.advance(blocks) moves on, in the end by
+//             kBlocks. Sums::Order is how quants are put into vectors: Columns, or what has its members
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace {
-
-/// The four columns of dwords in the 16 bytes at p of each row.
-struct Columns {
-  WordVector v[4];
-  RETORT_INLINE Columns(const uint8_t* p, int64_t stride) {
-    WordVector a = every_fourth_row(p, stride), b = every_fourth_row(p + stride, stride);
-    WordVector c = every_fourth_row(p + 2 * stride, stride), d = every_fourth_row(p + 3 * stride, stride);
-    WordVector ab = low_words(a, b), cd = low_words(c, d);
-    v[0] = low_pairs(ab, cd);
-    v[1] = high_pairs(ab, cd);
-    ab = high_words(a, b), cd = high_words(c, d);
-    v[2] = low_pairs(ab, cd);
-    v[3] = high_pairs(ab, cd);
-  }
-};
 
 RETORT_INLINE WordVector low_nibbles(WordVector v) {
   return both(v, all_bytes(15));
@@ -49,11 +36,38 @@ RETORT_INLINE WordVector two_bytes_on(WordVector a, WordVector b) {
   return either(right(a, 16), left(b, 16));
 }
 
-/// Adds `value` to every byte of q whose bit of a row's 32 is set; these are bits 4k .. 4k + 3.
-RETORT_INLINE WordVector with_bits(WordVector q, WordVector bits, int k, int value) {
-  const WordVector which = all_words(k % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
-  return more_where(q, spread_byte(bits, k / 2), which, value);
-}
+/// The four columns of dwords in the 16 bytes at p of each row.
+struct Columns {
+  WordVector v[4];
+  RETORT_INLINE Columns(const uint8_t* p, int64_t stride) {
+    WordVector a = every_fourth_row(p, stride), b = every_fourth_row(p + stride, stride);
+    WordVector c = every_fourth_row(p + 2 * stride, stride), d = every_fourth_row(p + 3 * stride, stride);
+    WordVector ab = low_words(a, b), cd = low_words(c, d);
+    v[0] = low_pairs(ab, cd);
+    v[1] = high_pairs(ab, cd);
+    ab = high_words(a, b), cd = high_words(c, d);
+    v[2] = low_pairs(ab, cd);
+    v[3] = high_pairs(ab, cd);
+  }
+  /// The quants of one token that meet the k-th vector of a group, of those at p.
+  static RETORT_INLINE WordVector activations(const std::byte* p, int k) { return everywhere(p + 4 * k); }
+  /// 32 bits of every row, one for each quant of a group.
+  struct Bits {
+    WordVector bits;
+    /// kAt bytes into the sixteen at p.
+    template <int kAt>
+    static RETORT_INLINE Bits read(const uint8_t* p, int64_t stride) {
+      if (kInsertsWords) return {row_words(p + kAt, stride)};
+      Columns head(p, stride);
+      return {kAt % 4 == 0 ? head.v[kAt / 4] : two_bytes_on(head.v[kAt / 4], head.v[kAt / 4 + 1])};
+    }
+    /// Adds `value` to every byte of q, the k-th vector, whose bit is set.
+    RETORT_INLINE WordVector add(WordVector q, int k, int value) const {
+      const WordVector which = all_words(k % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
+      return more_where(q, spread_byte(bits, k / 2), which, value);
+    }
+  };
+};
 
 /// The sixteen values of IQ4, plus 128.
 RETORT_INLINE WordVector iq4_columns(WordVector indices) {
@@ -63,15 +77,11 @@ RETORT_INLINE WordVector iq4_columns(WordVector indices) {
 /// A block of 32 nibbles, the low ones first.
 template <class Sums, class Map>
 RETORT_INLINE void nibble_block(const uint8_t* p, int64_t stride, Sums& sums, Map map) {
-  Columns q(p, stride);
+  typename Sums::Order q(p, stride);
 #pragma GCC unroll 4
   for (int k = 0; k < 4; ++k) sums.dot(0, k, map(k, low_nibbles(q.v[k])));
 #pragma GCC unroll 4
   for (int k = 0; k < 4; ++k) sums.dot(0, 4 + k, map(4 + k, high_nibbles(q.v[k])));
-}
-
-RETORT_INLINE WordVector first_column(const uint8_t* p, int64_t stride) {
-  return Columns(p, stride).v[0];  // the rest is not computed
 }
 
 struct ColumnsQ4_0 {
@@ -81,7 +91,7 @@ struct ColumnsQ4_0 {
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     sums.begin(0);
     nibble_block(p + 2, stride, sums, [](int, WordVector q) { return q; });
-    sums.end(0, low_halves(first_column(p, stride)));
+    sums.end(0, row_halves(p, stride));
     sums.advance(1);
   }
 };
@@ -93,8 +103,9 @@ struct ColumnsQ4_1 {
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     sums.begin(0);
     nibble_block(p + 4, stride, sums, [](int, WordVector q) { return q; });
-    WordVector head = first_column(p, stride);
-    sums.end(0, low_halves(head), high_halves(head));
+    FloatVector d, m;
+    row_halves(p, stride, d, m);
+    sums.end(0, d, m);
     sums.advance(1);
   }
 };
@@ -104,11 +115,10 @@ struct ColumnsQ5_0 {
   static constexpr bool kHasMin = false;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
-    Columns head(p, stride);
-    WordVector bits = two_bytes_on(head.v[0], head.v[1]);
+    auto bits = Sums::Order::Bits::template read<2>(p, stride);
     sums.begin(0);
-    nibble_block(p + 6, stride, sums, [&](int k, WordVector q) { return with_bits(q, bits, k, 16); });
-    sums.end(0, low_halves(head.v[0]));
+    nibble_block(p + 6, stride, sums, [&](int k, WordVector q) { return bits.add(q, k, 16); });
+    sums.end(0, row_halves(p, stride));
     sums.advance(1);
   }
 };
@@ -118,10 +128,12 @@ struct ColumnsQ5_1 {
   static constexpr bool kHasMin = true;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
-    Columns head(p, stride);
+    auto bits = Sums::Order::Bits::template read<4>(p, stride);
+    FloatVector d, m;
+    row_halves(p, stride, d, m);
     sums.begin(0);
-    nibble_block(p + 8, stride, sums, [&](int k, WordVector q) { return with_bits(q, head.v[1], k, 16); });
-    sums.end(0, low_halves(head.v[0]), high_halves(head.v[0]));
+    nibble_block(p + 8, stride, sums, [&](int k, WordVector q) { return bits.add(q, k, 16); });
+    sums.end(0, d, m);
     sums.advance(1);
   }
 };
@@ -134,11 +146,11 @@ struct ColumnsQ8_0 {
     sums.begin(0);
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      Columns q(p + 2 + 16 * half, stride);
+      typename Sums::Order q(p + 2 + 16 * half, stride);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) sums.dot(0, 4 * half + k, differ(q.v[k], all_bytes(-128)));
     }
-    sums.end(0, low_halves(first_column(p, stride)));
+    sums.end(0, row_halves(p, stride));
     sums.advance(1);
   }
 };
@@ -150,7 +162,7 @@ struct ColumnsIQ4_NL {
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     sums.begin(0);
     nibble_block(p + 2, stride, sums, [](int, WordVector q) { return iq4_columns(q); });
-    sums.end(0, low_halves(first_column(p, stride)));
+    sums.end(0, row_halves(p, stride));
     sums.advance(1);
   }
 };

@@ -32,7 +32,7 @@ struct ColumnsIQ4_XS {
       WordVector low = both(right(head.v[1], 4 * b), all_words(15));
       WordVector high = both(right(head.v[0], 16 + 2 * b), all_words(3));
       WordVector scale = minus(either(low, left(high, 4)), all_words(32));
-      Columns q(p + 8 + 16 * b, stride);
+      typename Sums::Order q(p + 8 + 16 * b, stride);
       sums.begin(0);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) sums.dot(0, k, iq4_columns(low_nibbles(q.v[k])));
@@ -70,7 +70,7 @@ struct ColumnsQ4_K {
     K4Scales scales(p, stride);
 #pragma GCC unroll 1
     for (int b = 0; b < 8; b += 2) {
-      Columns first(p + 16 + 16 * b, stride), second(p + 32 + 16 * b, stride);
+      typename Sums::Order first(p + 16 + 16 * b, stride), second(p + 32 + 16 * b, stride);
       sums.begin(0);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) sums.dot(0, k, low_nibbles(first.v[k]));
@@ -94,10 +94,10 @@ struct ColumnsQ5_K {
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
     K4Scales scales(p, stride);
-    Columns high[2] = {{p + 16, stride}, {p + 32, stride}};
+    typename Sums::Order high[2] = {{p + 16, stride}, {p + 32, stride}};
 #pragma GCC unroll 1
     for (int b = 0; b < 8; b += 2) {
-      Columns low[2] = {{p + 48 + 16 * b, stride}, {p + 64 + 16 * b, stride}};
+      typename Sums::Order low[2] = {{p + 48 + 16 * b, stride}, {p + 64 + 16 * b, stride}};
 #pragma GCC unroll 2
       for (int i = 0; i < 2; ++i) {
         const WordVector bit = all_bytes(1 << (b + i));
@@ -119,14 +119,15 @@ struct ColumnsQ6_K {
   static constexpr bool kHasMin = false;
   template <class Sums>
   static RETORT_INLINE void read(const uint8_t* p, int64_t stride, Sums& sums) {
+    using Order = typename Sums::Order;
     Columns scales(p + 192, stride);
     FloatVector super = high_halves(Columns(p + 194, stride).v[3]);
     const WordVector mask = all_bytes(0x30);
     for (int half = 0; half < counted(2); ++half) {
 #pragma GCC unroll 2
       for (int part = 0; part < 2; ++part) {
-        Columns low(p + 64 * half + 16 * part, stride), more(p + 64 * half + 32 + 16 * part, stride);
-        Columns high(p + 128 + 32 * half + 16 * part, stride);
+        Order low(p + 64 * half + 16 * part, stride), more(p + 64 * half + 32 + 16 * part, stride);
+        Order high(p + 128 + 32 * half + 16 * part, stride);
 #pragma GCC unroll 4
         for (int run = 0; run < 4; ++run) {
           const int group = 2 * run + part;  // of the half
@@ -159,7 +160,7 @@ struct ColumnsQ2_K {
     for (int half = 0; half < counted(2); ++half) {
 #pragma GCC unroll 2
       for (int part = 0; part < 2; ++part) {
-        Columns pairs(p + 16 + 32 * half + 16 * part, stride);
+        typename Sums::Order pairs(p + 16 + 32 * half + 16 * part, stride);
 #pragma GCC unroll 4
         for (int run = 0; run < 4; ++run) {
           const int group = 2 * run + part;  // of the half
@@ -191,7 +192,7 @@ struct ColumnsQ3_K {
     for (int half = 0; half < counted(2); ++half) {
 #pragma GCC unroll 2
       for (int part = 0; part < 2; ++part) {
-        Columns pairs(p + 32 + 32 * half + 16 * part, stride), high(p + 16 * part, stride);
+        typename Sums::Order pairs(p + 32 + 32 * half + 16 * part, stride), high(p + 16 * part, stride);
 #pragma GCC unroll 4
         for (int run = 0; run < 4; ++run) {
           const int group = 2 * run + part;  // of the half

@@ -42,6 +42,13 @@ struct Record {
   }
 };
 
+/// How one of M tokens' sums is made, and of quants in which order. one_token.h has another way.
+template <class T, int M>
+struct SumsOf {
+  using Group = GroupSum<T>;
+  using Order = Columns;
+};
+
 /// How the next tile is asked for while one is multiplied by M tokens.
 template <int M>
 struct ReadingAhead {
@@ -79,11 +86,13 @@ struct ReadingAhead {
 template <class T, int M>
 struct TileSums {
   using R = Record<T, M>;
+  using Group = typename SumsOf<T, M>::Group;
+  using Order = typename SumsOf<T, M>::Order;
   static constexpr int kAheadBytes = kLaneCount * T::kBytes * T::kGroup / (32 * T::kBlocks);  // of one group
   const std::byte* x;  // the record of the first block at hand
   ReadingAhead<M> ahead;
   FloatVector total[M];
-  GroupSum<T> sum[M];
+  Group sum[M];
 
   RETORT_INLINE TileSums(const std::byte* records, const ReadingAhead<M>& next) : x(records), ahead(next) {
 #pragma GCC unroll 8
@@ -100,10 +109,10 @@ struct TileSums {
     for (int t = 0; t < M; ++t) sum[t].begin(extra(group, t));
   }
   RETORT_INLINE void dot(int group, int k, WordVector quants) {
-    const std::byte* at = x + group / R::kGroups * R::kBytes + group % R::kGroups * 16 + 4 * k;
-    const auto prepared = GroupSum<T>::prepare(quants);
+    const std::byte* at = x + group / R::kGroups * R::kBytes + group % R::kGroups * 16;
+    const auto prepared = Group::prepare(quants);
 #pragma GCC unroll 8
-    for (int t = 0; t < M; ++t) sum[t].add(k, prepared, everywhere(at + 32 * t));
+    for (int t = 0; t < M; ++t) sum[t].add(k, prepared, Order::activations(at + 32 * t, k));
   }
   RETORT_INLINE void end(int group, FloatVector d) {
     const std::byte* scales = x + group / R::kGroups * R::kBytes + R::kScales;
