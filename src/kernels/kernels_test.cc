@@ -70,10 +70,13 @@ class Memory {
   std::vector<std::byte> storage_;
 };
 
-/// Random blocks of any type: random bits, with the half-precision scales made tame.
-std::vector<std::byte> random_weights(tensor::DType dtype, int64_t rows, int64_t cols, base::Random& random) {
-  std::vector<std::byte> bytes(static_cast<size_t>(rows * tensor::row_bytes(dtype, cols)));
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.bits());
+/// Random blocks of any type: random bits (or the largest quants there are), with the half-precision scales made tame.
+std::vector<std::byte> random_weights(tensor::DType dtype, int64_t rows, int64_t cols, base::Random& random,
+                                      bool largest = false) {
+  std::vector<std::byte> bytes(static_cast<size_t>(rows * tensor::row_bytes(dtype, cols)),
+                               dtype == tensor::DType::kQ8_0 ? std::byte{0x80} : std::byte{0xff});
+  for (std::byte& byte : bytes)
+    if (!largest) byte = static_cast<std::byte>(random.bits());
   const tensor::DTypeInfo& info = tensor::info(dtype);
   auto set_half = [&](size_t block, size_t offset) {
     uint16_t half = tensor::float_to_half(static_cast<float>(0.02 * random.normal()));
@@ -120,6 +123,22 @@ std::vector<std::byte> random_weights(tensor::DType dtype, int64_t rows, int64_t
   return bytes;
 }
 
+/// All `rows` of `weights` by `tokens` rows of x.
+LinearArgs linear_args(tensor::DType dtype, const std::vector<std::byte>& weights, int64_t rows, int64_t cols,
+                       const QuantizedRows& x, int64_t tokens, float* output, std::byte* scratch) {
+  LinearArgs args;
+  args.dtype = dtype;
+  args.weights = weights.data();
+  args.in_features = cols;
+  args.row_end = rows;
+  args.num_tokens = tokens;
+  args.quantized = &x;
+  args.output = output;
+  args.output_stride = rows;
+  args.scratch = scratch;
+  return args;
+}
+
 class KernelsTest : public testing::TestWithParam<const Kernels*> {
  protected:
   const Kernels& tested() const { return *GetParam(); }
@@ -147,20 +166,12 @@ TEST_P(KernelsTest, LinearMatchesScalarForEveryType) {
         }
         auto run = [&](const Kernels& kernels, Buffer& out, int64_t begin, int64_t end) {
           Memory scratch(kernels.linear_scratch_bytes(info.dtype, cols, tokens));
-          LinearArgs args;
-          args.dtype = info.dtype;
-          args.weights = weights.data();
-          args.in_features = cols;
+          LinearArgs args = linear_args(info.dtype, weights, rows, cols, quantized, tokens, out.data(), scratch.data());
           args.row_begin = begin;
           args.row_end = end;
-          args.num_tokens = tokens;
           args.input = x.data();
           args.input_stride = cols;
-          args.quantized = &quantized;
           args.bias = tokens % 2 == 0 ? bias.data() : nullptr;
-          args.output = out.data();
-          args.output_stride = rows;
-          args.scratch = scratch.data();
           kernels.linear(args);
         };
         Buffer expected(tokens * rows), actual(tokens * rows);
@@ -175,6 +186,33 @@ TEST_P(KernelsTest, LinearMatchesScalarForEveryType) {
         run(tested(), undivided, 0, rows);
         EXPECT_TRUE(close(actual, undivided, 0)) << "how rows are shared out changes " << info.name << " of "
                                                  << tested().name << " cols=" << cols << " tokens=" << tokens;
+      }
+    }
+  }
+}
+
+/// Where products are added in 16 bits, the largest must fit.
+TEST_P(KernelsTest, LargestQuantsOfBothSidesDoNotOverflow) {
+  base::Random random(8);
+  const int64_t rows = 16, cols = 256, tokens = 12;
+  for (const tensor::DTypeInfo& info : tensor::kDTypes) {
+    if (!info.quantized) continue;
+    std::vector<std::byte> weights = random_weights(info.dtype, rows, cols, random, true);
+    for (float value : {1.0f, -1.0f}) {
+      Buffer x(tokens * cols);
+      for (int64_t i = 0; i < tokens * cols; ++i) x[i] = value;
+      for (int64_t some : {1, 2, 4, 8, 12}) {
+        Memory memory(QuantizedRows::bytes(some, cols));
+        QuantizedRows quantized = QuantizedRows::at(memory.data(), some, cols);
+        scalar_kernels().quantize_rows(x.data(), cols, quantized, 0, some);
+        auto run = [&](const Kernels& kernels, Buffer& out) {
+          Memory scratch(kernels.linear_scratch_bytes(info.dtype, cols, some));
+          kernels.linear(linear_args(info.dtype, weights, rows, cols, quantized, some, out.data(), scratch.data()));
+        };
+        Buffer expected(some * rows), actual(some * rows);
+        run(scalar_kernels(), expected);
+        run(tested(), actual);
+        EXPECT_TRUE(close(actual, expected, 1e-5)) << tested().name << " " << info.name << " tokens=" << some;
       }
     }
   }
@@ -203,17 +241,10 @@ TEST_P(KernelsTest, RoundedLinearIsCloseAndDoesNotDependOnTheCut) {
         some.offsets32 += first * cols / 32;
         some.sums16 += first * cols / 16;
         some.offsets16 += first * cols / 16;
-        LinearArgs args;
-        args.dtype = info.dtype;
-        args.weights = weights.data();
-        args.in_features = cols;
+        LinearArgs args =
+            linear_args(info.dtype, weights, rows, cols, some, end - first, out.data() + first * rows, scratch.data());
         args.row_begin = row_begin;
         args.row_end = row_end;
-        args.num_tokens = end - first;
-        args.quantized = &some;
-        args.output = out.data() + first * rows;
-        args.output_stride = rows;
-        args.scratch = scratch.data();
         args.may_round = true;
         kernels.linear(args);
       };
