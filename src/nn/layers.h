@@ -7,6 +7,7 @@
 #include "graph/graph.h"
 #include "graph/ops/attention.h"
 #include "graph/ops/linear.h"
+#include "graph/ops/rope.h"
 #include "nn/declarations.h"
 
 namespace retort::nn {

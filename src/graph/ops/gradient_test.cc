@@ -11,6 +11,7 @@
 #include "graph/ops/cross_entropy.h"
 #include "graph/ops/elementwise.h"
 #include "graph/ops/linear.h"
+#include "graph/ops/rope.h"
 #include "graph/training.h"
 
 using namespace retort;
