@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/x86/halves.h"
+
 #define RETORT_INLINE inline __attribute__((always_inline))
 
 namespace {
@@ -22,8 +24,6 @@ constexpr int kMostTogether = 4;
 constexpr int kMostTogether = 8;
 #endif
 constexpr int kMostTogetherOf16 = 4;
-/// Up to so many tokens are multiplied by rows (x86/one_token.h) where that is possible.
-constexpr int kMostByRows = 1;
 /// Whether row_words() costs less than the first of Columns.
 constexpr bool kInsertsWords = true;
 
@@ -172,7 +172,9 @@ RETORT_INLINE WordVector plus_shorts(WordVector a, WordVector b) {
 RETORT_INLINE WordVector widen_pairs(WordVector v) {
   return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
 }
-/// What x86/one_token.h wants: see there. The sixteen bytes at p in each half.
+/// What x86/one_token.h wants: see there. Up to so many tokens are multiplied by rows where that is possible.
+constexpr int kMostByRows = 1;
+/// The sixteen bytes at p in each half.
 RETORT_INLINE WordVector sixteen_everywhere(const void* p) {
   return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
 }
@@ -192,48 +194,16 @@ RETORT_INLINE WordVector odd_words(WordVector a, WordVector b) {
 
 /// The four bytes at p of every row.
 RETORT_INLINE WordVector row_words(const uint8_t* p, int64_t stride) {
-  auto word = [&](int row) {
-    int32_t value;
-    std::memcpy(&value, p + row * stride, 4);
-    return value;
-  };
-  __m128i a = _mm_cvtsi32_si128(word(0)), b = _mm_cvtsi32_si128(word(4));
-  a = _mm_insert_epi32(a, word(1), 1), b = _mm_insert_epi32(b, word(5), 1);
-  a = _mm_insert_epi32(a, word(2), 2), b = _mm_insert_epi32(b, word(6), 2);
-  a = _mm_insert_epi32(a, word(3), 3), b = _mm_insert_epi32(b, word(7), 3);
-  return _mm256_set_m128i(b, a);
+  auto four = [&](const uint8_t* at) { return words_at(at, at + stride, at + 2 * stride, at + 3 * stride); };
+  return _mm256_set_m128i(four(p + 4 * stride), four(p));
 }
 /// The half at p of every row.
 RETORT_INLINE FloatVector row_halves(const uint8_t* p, int64_t stride) {
-  auto half = [&](int row) {
-    uint16_t value;
-    std::memcpy(&value, p + row * stride, 2);
-    return value;
-  };
-  __m128i halves = _mm_cvtsi32_si128(half(0));
-  halves = _mm_insert_epi16(halves, half(1), 1);
-  halves = _mm_insert_epi16(halves, half(2), 2);
-  halves = _mm_insert_epi16(halves, half(3), 3);
-  halves = _mm_insert_epi16(halves, half(4), 4);
-  halves = _mm_insert_epi16(halves, half(5), 5);
-  halves = _mm_insert_epi16(halves, half(6), 6);
-  halves = _mm_insert_epi16(halves, half(7), 7);
-  return _mm256_cvtph_ps(halves);
+  return eight_halves(p, stride);
 }
 /// The two halves at p of every row.
 RETORT_INLINE void row_halves(const uint8_t* p, int64_t stride, FloatVector& first, FloatVector& second) {
-  auto two = [&](int row) {
-    int32_t value;
-    std::memcpy(&value, p + row * stride, 4);
-    return value;
-  };
-  __m128i a = _mm_cvtsi32_si128(two(0)), b = _mm_cvtsi32_si128(two(2));
-  a = _mm_insert_epi32(a, two(1), 1), b = _mm_insert_epi32(b, two(3), 1);
-  a = _mm_insert_epi32(a, two(4), 2), b = _mm_insert_epi32(b, two(6), 2);
-  a = _mm_insert_epi32(a, two(5), 3), b = _mm_insert_epi32(b, two(7), 3);
-  __m256 even = _mm256_cvtph_ps(a), odd = _mm256_cvtph_ps(b);  // rows 0 1 | 4 5 and 2 3 | 6 7
-  first = _mm256_shuffle_ps(even, odd, 0x88);
-  second = _mm256_shuffle_ps(even, odd, 0xdd);
+  eight_pairs(p, stride, first, second);
 }
 
 /// A Zen 2 drops requests that find no room in the queue of outstanding lines (it takes 132 GB/s of them). So a line is

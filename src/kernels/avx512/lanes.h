@@ -133,16 +133,6 @@ RETORT_INLINE WordVector row_words(const uint8_t* p, int64_t stride) {
   WordVector ab = low_words(every_fourth_row(p, stride), every_fourth_row(p + stride, stride));
   return low_pairs(ab, low_words(every_fourth_row(p + 2 * stride, stride), every_fourth_row(p + 3 * stride, stride)));
 }
-/// The half at p of every row.
-RETORT_INLINE FloatVector row_halves(const uint8_t* p, int64_t stride) {
-  return low_halves(row_words(p, stride));
-}
-/// The two halves at p of every row.
-RETORT_INLINE void row_halves(const uint8_t* p, int64_t stride, FloatVector& first, FloatVector& second) {
-  WordVector both = row_words(p, stride);
-  first = low_halves(both);
-  second = low_halves(right(both, 16));
-}
 
 /// One token's sum of products with the quants of a group, one row a lane.
 template <class T>
@@ -171,3 +161,5 @@ RETORT_INLINE void ask_for_passing(const char* p, FloatVector& tie) {
 }
 
 }  // namespace
+
+#include "kernels/x86/row_halves.h"

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/sse4/floats.h"
+#include "kernels/x86/words.h"
 
 #define RETORT_INLINE inline __attribute__((always_inline))
 
@@ -134,25 +135,7 @@ RETORT_INLINE WordVector high_pairs(WordVector a, WordVector b) {
 
 /// The four bytes at p of every row.
 RETORT_INLINE WordVector row_words(const uint8_t* p, int64_t stride) {
-  auto word = [&](int row) {
-    int32_t value;
-    std::memcpy(&value, p + row * stride, 4);
-    return value;
-  };
-  __m128i words = _mm_cvtsi32_si128(word(0));
-  words = _mm_insert_epi32(words, word(1), 1);
-  words = _mm_insert_epi32(words, word(2), 2);
-  return _mm_insert_epi32(words, word(3), 3);
-}
-/// The half at p of every row.
-RETORT_INLINE FloatVector row_halves(const uint8_t* p, int64_t stride) {
-  return low_halves(row_words(p, stride));
-}
-/// The two halves at p of every row.
-RETORT_INLINE void row_halves(const uint8_t* p, int64_t stride, FloatVector& first, FloatVector& second) {
-  WordVector both = row_words(p, stride);
-  first = low_halves(both);
-  second = low_halves(right(both, 16));
+  return words_at(p, p + stride, p + 2 * stride, p + 3 * stride);
 }
 
 /// What x86/pair_sum.h wants: see there.
@@ -203,3 +186,4 @@ RETORT_INLINE void ask_for_passing(const char* p, FloatVector& tie) {
 }  // namespace
 
 #include "kernels/x86/pair_sum.h"
+#include "kernels/x86/row_halves.h"

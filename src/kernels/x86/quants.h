@@ -15,21 +15,10 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <cstring>
+
+#include "kernels/x86/halves.h"
 
 namespace {
-
-inline uint32_t load_u32(const uint8_t* p) {
-  uint32_t value;
-  std::memcpy(&value, p, 4);
-  return value;
-}
-
-inline uint16_t load_u16(const uint8_t* p) {
-  uint16_t value;
-  std::memcpy(&value, p, 2);
-  return value;
-}
 
 inline float load_half(const uint8_t* p) {
   return _cvtsh_ss(load_u16(p));
@@ -59,17 +48,7 @@ inline __m256i spread_bits(uint32_t bits, char bit) {
 /// The halves at p, p + stride, ... (`count` of them, at most 8) as floats.
 template <int kStride>
 inline __m256 strided_halves(const uint8_t* p, int count) {
-  if (count == 8) {
-    __m128i halves = _mm_cvtsi32_si128(load_u16(p));
-    halves = _mm_insert_epi16(halves, load_u16(p + kStride), 1);
-    halves = _mm_insert_epi16(halves, load_u16(p + 2 * kStride), 2);
-    halves = _mm_insert_epi16(halves, load_u16(p + 3 * kStride), 3);
-    halves = _mm_insert_epi16(halves, load_u16(p + 4 * kStride), 4);
-    halves = _mm_insert_epi16(halves, load_u16(p + 5 * kStride), 5);
-    halves = _mm_insert_epi16(halves, load_u16(p + 6 * kStride), 6);
-    halves = _mm_insert_epi16(halves, load_u16(p + 7 * kStride), 7);
-    return _mm256_cvtph_ps(halves);
-  }
+  if (count == 8) return eight_halves(p, kStride);
   uint16_t halves[8] = {};
   for (int i = 0; i < count; ++i) halves[i] = load_u16(p + i * kStride);
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
@@ -78,23 +57,10 @@ inline __m256 strided_halves(const uint8_t* p, int count) {
 /// The pairs of halves (d, m) at p, p + stride, ... as two vectors.
 template <int kStride>
 inline void strided_pairs(const uint8_t* p, int count, __m256* d, __m256* m) {
+  if (count == 8) return eight_pairs(p, kStride, *d, *m);
   uint32_t pairs[8] = {};
-  __m128i first, second;
-  if (count == 8) {
-    first = _mm_setr_epi32(static_cast<int>(load_u32(p)), static_cast<int>(load_u32(p + kStride)),
-                           static_cast<int>(load_u32(p + 4 * kStride)), static_cast<int>(load_u32(p + 5 * kStride)));
-    second = _mm_setr_epi32(static_cast<int>(load_u32(p + 2 * kStride)), static_cast<int>(load_u32(p + 3 * kStride)),
-                            static_cast<int>(load_u32(p + 6 * kStride)), static_cast<int>(load_u32(p + 7 * kStride)));
-  } else {
-    for (int i = 0; i < count; ++i) pairs[i] = load_u32(p + i * kStride);
-    first = _mm_setr_epi32(static_cast<int>(pairs[0]), static_cast<int>(pairs[1]), static_cast<int>(pairs[4]),
-                           static_cast<int>(pairs[5]));
-    second = _mm_setr_epi32(static_cast<int>(pairs[2]), static_cast<int>(pairs[3]), static_cast<int>(pairs[6]),
-                            static_cast<int>(pairs[7]));
-  }
-  __m256 a = _mm256_cvtph_ps(first), b = _mm256_cvtph_ps(second);  // d0 m0 d1 m1 | d4 m4 d5 m5 and d2 m2 ... | d6 ...
-  *d = _mm256_shuffle_ps(a, b, 0x88);
-  *m = _mm256_shuffle_ps(a, b, 0xDD);
+  for (int i = 0; i < count; ++i) pairs[i] = load_u32(p + i * kStride);
+  eight_pairs(reinterpret_cast<const uint8_t*>(pairs), 4, *d, *m);
 }
 
 /// Eight bytes (unsigned) as floats.
