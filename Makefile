@@ -2,7 +2,7 @@
 # make test: from a bare machine to all tests passed.
 # Everything else: make help.
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo model models test test-release test-asan test-tsan test-aarch64 test-x86 test-models fuzz lint bench install clean
+.PHONY: all help setup demo model models test test-release test-asan test-tsan test-aarch64 test-neon test-x86 test-models fuzz lint bench install clean
 
 RETORT := build/release/retort
 MODEL := smollm2-135m
@@ -53,6 +53,13 @@ test-aarch64: ## 64-bit ARM, cross-compiled, under qemu: processors with matrix 
 	cd build/aarch64 && QEMU_CPU=max GTEST_FILTER='$(EMULATED)' $(CTEST) -E '^graph_test$$'
 	cd build/aarch64 && QEMU_CPU=neoverse-n1 GTEST_FILTER='$(EMULATED)' $(CTEST) -R '^(kernels|models)_test$$'
 	cd build/aarch64 && QEMU_CPU=cortex-a53 GTEST_FILTER='$(EMULATED)' $(CTEST) -R '^(kernels|models)_test$$'
+
+test-neon: models ## the kernels of 64-bit ARM compiled for this x86 machine (AVX2), with the four real models
+	@tools/setup.sh neon
+	cmake --preset neon
+	ninja -C build/neon kernels_test graph_test models_test runtime_test training_test reference_test
+	cd build/neon && $(CTEST) -R '^(kernels|graph|models|runtime|training)_test$$'
+	build/neon/src/runtime/reference_test --gtest_filter='*neon*'
 
 test-x86: setup build/release/build.ninja ## x86 processors without AVX2, under qemu: with SSE4.1, without
 	@tools/setup.sh x86

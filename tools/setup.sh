@@ -10,14 +10,16 @@ packages="
   python3 python3-pip
   libgtest-dev libgmock-dev libbenchmark-dev
 "
-# Only for `make lint`, `make fuzz`, `make test-aarch64` and `make test-x86`; asked for by name: tools/setup.sh lint fuzz aarch64 x86
+# Only for `make lint`, `make fuzz`, `make test-aarch64`, `make test-neon` and `make test-x86`; asked for by name:
+# tools/setup.sh lint fuzz aarch64 neon x86
 for extra in "$@"; do
   case $extra in
     lint) packages="$packages clang-format clang-tidy" ;;
     fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
     aarch64) packages="$packages g++-aarch64-linux-gnu qemu-user googletest" ;;
+    neon) packages="$packages libsimde-dev" ;;
     x86) packages="$packages qemu-user" ;;
-    *) echo "setup: unknown part '$extra': known are lint, fuzz, aarch64 and x86" >&2; exit 2 ;;
+    *) echo "setup: unknown part '$extra': known are lint, fuzz, aarch64, neon and x86" >&2; exit 2 ;;
   esac
 done
 

@@ -1,7 +1,4 @@
 // Which instruction sets this machine has, and which table to use.
-#if defined(__aarch64__)
-#include <sys/auxv.h>
-#endif
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -10,13 +7,31 @@
 
 #include "kernels/kernels.h"
 #include "kernels/scalar/kernels_scalar.h"
-#if defined(__x86_64__)
+
+#if defined(__aarch64__) || defined(RETORT_NEON_ON_X86)
+#define RETORT_HAS_NEON
+#include "kernels/neon/features.h"
+#elif defined(__x86_64__)
 #include "kernels/x86/features.h"
 #endif
 
 namespace retort::kernels {
 
-#if defined(__x86_64__)
+#if defined(RETORT_HAS_NEON)
+namespace neon {
+extern const Kernels kTable;
+}
+namespace neon_dotprod {
+extern const Kernels kTable;
+}
+namespace neon_i8mm {
+extern const Kernels kTable;
+}
+namespace neon_bf16 {
+extern const TrainingKernels kTraining;
+void attention(const AttentionArgs& args);
+}  // namespace neon_bf16
+#elif defined(__x86_64__)
 namespace sse4 {
 extern const Kernels kTable;
 }
@@ -31,27 +46,31 @@ extern const Kernels kTable;
 extern const TrainingKernels kBfloatTraining;
 void attention_bf16(const AttentionArgs& args);
 }  // namespace avx512
-#elif defined(__aarch64__)
-namespace neon {
-extern const Kernels kTable;
-}
-namespace neon_dotprod {
-extern const Kernels kTable;
-}
-namespace neon_i8mm {
-extern const Kernels kTable;
-}
-namespace neon_bf16 {
-extern const TrainingKernels kTraining;
-void attention(const AttentionArgs& args);
-}  // namespace neon_bf16
 #endif
 
 namespace {
 
 std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> tables = {&scalar::kTable};
-#if defined(__x86_64__)
+#if defined(RETORT_HAS_NEON)
+  tables.push_back(&neon::kTable);  // part of every ARMv8-A processor that runs Linux
+  if (has_dotprod()) {
+    tables.push_back(&neon_dotprod::kTable);
+    if (has_i8mm()) {
+      tables.push_back(&neon_i8mm::kTable);
+      if (has_bf16()) {
+        static const Kernels with_bf16 = [] {
+          Kernels table = neon_i8mm::kTable;
+          table.name = "neon_bf16";
+          table.training = &neon_bf16::kTraining;
+          table.attention = neon_bf16::attention;
+          return table;
+        }();
+        tables.push_back(&with_bf16);
+      }
+    }
+  }
+#elif defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3")) tables.push_back(&sse4::kTable);
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()) {
@@ -70,24 +89,6 @@ std::vector<const Kernels*> find_available() {
         return table;
       }();
       tables.push_back(&with_bf16);
-    }
-  }
-#elif defined(__aarch64__)
-  tables.push_back(&neon::kTable);  // part of every ARMv8-A processor that runs Linux
-  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
-    tables.push_back(&neon_dotprod::kTable);
-    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) {
-      tables.push_back(&neon_i8mm::kTable);
-      if ((getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0) {
-        static const Kernels with_bf16 = [] {
-          Kernels table = neon_i8mm::kTable;
-          table.name = "neon_bf16";
-          table.training = &neon_bf16::kTraining;
-          table.attention = neon_bf16::attention;
-          return table;
-        }();
-        tables.push_back(&with_bf16);
-      }
     }
   }
 #endif

@@ -9,7 +9,7 @@
 
 #include "kernels/x86/features.h"
 #elif defined(__aarch64__)
-#include <sys/auxv.h>
+#include "kernels/neon/features.h"
 #endif
 
 namespace retort::kernels {
@@ -133,9 +133,9 @@ RoofLoops find_loops() {
   }
 #elif defined(__aarch64__)
   loops = {.read = neon::roof_read, .int8 = neon::roof_int8, .fp32 = neon::roof_fp32};
-  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) loops.int8 = neon_dotprod::roof_int8;
-  if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) loops.int8 = neon_i8mm::roof_int8;
-  if ((getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0) loops.bf16 = neon_bf16::roof_bf16;
+  if (has_dotprod()) loops.int8 = neon_dotprod::roof_int8;
+  if (has_i8mm()) loops.int8 = neon_i8mm::roof_int8;
+  if (has_bf16()) loops.bf16 = neon_bf16::roof_bf16;
 #endif
   return loops;
 }
