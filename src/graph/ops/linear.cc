@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kFewTokens = 16;           // up to here memory is the limit, and reading ahead pays
 constexpr int64_t kMostReaders = 64;         // threads
+constexpr size_t kMostMatrices = 8;          // that share an input: queries, keys and values, or gate and up
 constexpr int64_t kPieceBytes = 128 * 1024;  // of weights: long enough that handing pieces out costs nothing
 
 /// x W^T + bias of weights that are stored as numbers, in the precision of training.
@@ -44,6 +45,7 @@ ReadAhead::Stream stream_from(std::span<const LinearWeights* const> weights, int
 /// outputs[i] = x W^T + bias, for all of them.
 void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> weights, std::span<Var> outputs) {
   const kernels::Kernels& kernels = graph.kernels();
+  RETORT_CHECK(weights.size() <= kMostMatrices);
   int64_t tokens = x.rows();
   int64_t all_bytes = 0, all_rows = 0, scratch_bytes = 0, grain = 1;
   bool quantized = false;
@@ -62,9 +64,12 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
 
   // The tiles of all matrices stand in one row that is cut into equal pieces, a few per thread, so that a thread that
   // is late gets fewer; a piece may end one matrix and begin the next.
-  auto tiles_of = [&](const LinearWeights& w) { return (w.matrix.rows + grain - 1) / grain; };
+  std::array<int64_t, kMostMatrices> matrix_tiles;
   int64_t tiles = 0;
-  for (const LinearWeights* w : weights) tiles += tiles_of(*w);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    matrix_tiles[i] = (weights[i]->matrix.rows + grain - 1) / grain;
+    tiles += matrix_tiles[i];
+  }
   int64_t threads = graph.pool().num_threads();
   int64_t per_thread = std::clamp(all_bytes / threads / kPieceBytes, int64_t{4}, int64_t{16});
   int64_t pieces = std::min(tiles, threads * per_thread);
@@ -74,7 +79,7 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
     for (size_t i = 0; i < weights.size() && end > 0; ++i) {
       const LinearWeights& w = *weights[i];
       int64_t rows = w.matrix.rows;
-      if (begin < tiles_of(w)) {
+      if (begin < matrix_tiles[i]) {
         kernels::LinearArgs args;
         args.dtype = w.matrix.dtype;
         args.weights = w.matrix.data;
@@ -92,8 +97,8 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
         args.may_round = graph.rounding() == Rounding::kAll;
         kernels.linear(args);
       }
-      begin = std::max<int64_t>(0, begin - tiles_of(w));
-      end -= tiles_of(w);
+      begin = std::max<int64_t>(0, begin - matrix_tiles[i]);
+      end -= matrix_tiles[i];
     }
   };
   if (threads == 1 || all_rows * x.cols() * tokens < 16384) {

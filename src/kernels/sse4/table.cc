@@ -17,8 +17,6 @@ extern const TrainingKernels kTraining;  // training.cc
 
 namespace {
 
-constexpr int64_t kTogether = 32;  // tokens whose regrouped activations lie in scratch memory at a time
-
 QuantizedRows rows_from(const QuantizedRows& x, int64_t row) {
   const int64_t blocks = x.cols / 32;
   return {.rows = x.rows - row,
@@ -35,19 +33,19 @@ QuantizedRows rows_from(const QuantizedRows& x, int64_t row) {
 void linear(const LinearArgs& args) {
   if (!retort::tensor::info(args.dtype).quantized) return float_linear<Floats>(args);
   if (args.row_end < kLaneCount) return retort::kernels::scalar::linear(args);
-  for (int64_t token = 0; token < args.num_tokens; token += kTogether) {
+  for (int64_t token = 0; token < args.num_tokens; token += kMostTokens) {
     const QuantizedRows quantized = rows_from(*args.quantized, token);
     LinearArgs part = args;
     part.quantized = &quantized;
     part.output = args.output + token * args.output_stride;
-    part.num_tokens = std::min(kTogether, args.num_tokens - token);
+    part.num_tokens = std::min(kMostTokens, args.num_tokens - token);
     if (!few_tokens_of_blocks(part)) few_tokens_of_super_blocks(part);
   }
 }
 
 int64_t linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
   if (!retort::tensor::info(dtype).quantized) return 0;
-  int64_t records = std::min(num_tokens, kTogether) * (in_features / 32) * (32 + 4 + 2 * 4);
+  int64_t records = std::min(num_tokens, kMostTokens) * (in_features / 32) * (32 + 4 + 2 * 4);
   return std::max(records, retort::kernels::scalar::linear_scratch_bytes(dtype, in_features, num_tokens));
 }
 

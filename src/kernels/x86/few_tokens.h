@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "kernels/kernels.h"
@@ -159,30 +160,38 @@ struct FewTokens {
                    bool prefetch);
 };
 
-/// All tokens by rows [row_begin, row_end) of a matrix of at least kLaneCount rows.
+constexpr int64_t kMostTokens = 32;  // of a call: their records lie in scratch memory
+
+/// All tokens, kMostTokens or fewer, by rows [row_begin, row_end) of a matrix of at least kLaneCount rows.
 template <class T>
 void few_tokens(const LinearArgs& args) {
   static constexpr int kMost = T::kGroup == 16 ? kMostTogetherOf16 : kMostTogether;
   static constexpr auto kBy = []<int... M>(std::integer_sequence<int, M...>) {
-    return std::array<FewTokens, kMost + 1>{FewTokens{}, {Record<T, M + 1>::fill, multiply_few<T, M + 1>}...};
+    return std::array<FewTokens, kMost>{FewTokens{Record<T, M + 1>::fill, multiply_few<T, M + 1>}...};
   }
   (std::make_integer_sequence<int, kMost>{});
-  const int64_t groups = (args.num_tokens + kMost - 1) / kMost;
+  struct Together {
+    int64_t token;  // the first
+    const std::byte* records;
+    FewTokens by;
+  };
+  std::array<Together, kMostTokens> all;
+  const int64_t count = (args.num_tokens + kMost - 1) / kMost;
   const int64_t record_bytes = args.in_features / 32 * Record<T, 1>::kBytes;  // of one token
-  auto first_of = [&](int64_t group) { return args.num_tokens * group / groups; };
-  for (int64_t group = 0; group < groups; ++group) {
-    int64_t token = first_of(group);
-    kBy[static_cast<size_t>(first_of(group + 1) - token)].fill(*args.quantized, token,
-                                                               args.scratch + token * record_bytes);
+  for (int64_t i = 0, token = 0; i < count; ++i) {
+    const int64_t next = args.num_tokens * (i + 1) / count;
+    std::byte* records = args.scratch + token * record_bytes;
+    const FewTokens& by = kBy[static_cast<size_t>(next - token - 1)];
+    by.fill(*args.quantized, token, records);
+    all[static_cast<size_t>(i)] = {token, records, by};
+    token = next;
   }
+  const std::span<const Together> parts = std::span(all).first(static_cast<size_t>(count));
   for (int64_t row = args.row_begin; row < args.row_end; row += kLaneCount) {
     // The last tile is a whole one, too: it begins earlier, maybe before row_begin.
     int64_t skip = row + kLaneCount <= args.row_end ? 0 : row + kLaneCount - args.row_end;
-    for (int64_t group = 0; group < groups; ++group) {
-      int64_t token = first_of(group);
-      kBy[static_cast<size_t>(first_of(group + 1) - token)].multiply(args, args.scratch + token * record_bytes,
-                                                                     row - skip, skip, token, group == 0);
-    }
+    for (const Together& part : parts)
+      part.by.multiply(args, part.records, row - skip, skip, part.token, part.token == 0);
   }
 }
 
