@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -50,6 +51,15 @@ void attention_bf16(const AttentionArgs& args);
 
 namespace {
 
+/// A table whose training and attention use bf16.
+[[maybe_unused]] Kernels with_bf16(Kernels table, std::string_view name, const TrainingKernels& training,
+                                   decltype(Kernels::attention) attention) {
+  table.name = name;
+  table.training = &training;
+  table.attention = attention;
+  return table;
+}
+
 std::vector<const Kernels*> find_available() {
   std::vector<const Kernels*> tables = {&scalar::kTable};
 #if defined(RETORT_HAS_NEON)
@@ -59,14 +69,9 @@ std::vector<const Kernels*> find_available() {
     if (has_i8mm()) {
       tables.push_back(&neon_i8mm::kTable);
       if (has_bf16()) {
-        static const Kernels with_bf16 = [] {
-          Kernels table = neon_i8mm::kTable;
-          table.name = "neon_bf16";
-          table.training = &neon_bf16::kTraining;
-          table.attention = neon_bf16::attention;
-          return table;
-        }();
-        tables.push_back(&with_bf16);
+        static const Kernels bf16 =
+            with_bf16(neon_i8mm::kTable, "neon_bf16", neon_bf16::kTraining, neon_bf16::attention);
+        tables.push_back(&bf16);
       }
     }
   }
@@ -81,14 +86,9 @@ std::vector<const Kernels*> find_available() {
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
     tables.push_back(&avx512::kTable);
     if (has_avx512_bf16()) {
-      static const Kernels with_bf16 = [] {
-        Kernels table = avx512::kTable;
-        table.name = "avx512_bf16";
-        table.training = &avx512::kBfloatTraining;
-        table.attention = avx512::attention_bf16;
-        return table;
-      }();
-      tables.push_back(&with_bf16);
+      static const Kernels bf16 =
+          with_bf16(avx512::kTable, "avx512_bf16", avx512::kBfloatTraining, avx512::attention_bf16);
+      tables.push_back(&bf16);
     }
   }
 #endif

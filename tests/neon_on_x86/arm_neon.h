@@ -1,7 +1,7 @@
 // Stands in for the compiler's arm_neon.h where NEON kernels are compiled for an x86 processor with AVX2 and FMA (CMake
 // option RETORT_NEON_ON_X86): SIMDe 0.7.4 or later, and what it lacks or computes otherwise than an ARM processor does.
-// With both, a model's logits are those of the cross-compiled program under qemu, bit for bit, and come some twenty
-// times sooner.
+// With both, a model's logits are those of the cross-compiled program under qemu, bit for bit, and come in
+// minutes instead of hours.
 //
 // What instructions compute: Arm Architecture Reference Manual (DDI 0487), shared/functions/float/bfloat for FEAT_BF16.
 #pragma once
@@ -10,13 +10,12 @@
 #include <simde/arm/neon.h>
 
 #include <cstdint>
-#include <cstring>
 
 using __fp16 = _Float16;
 
 namespace {
 
-// In the order of the lanes, or fused, where SIMDe is not.
+// Added in pairs, or fused, where SIMDe's are not.
 #undef vaddvq_f32
 inline float vaddvq_f32(float32x4_t a) {
   return (a[0] + a[1]) + (a[2] + a[3]);

@@ -29,15 +29,15 @@ Var trained_product(Graph& graph, const Var& x, const LinearWeights& weights) {
 
 /// What a thread reads that begins with tile `tile` of the row that all matrices' tiles stand in: at most `bytes`, to
 /// the end of the matrix.
-ReadAhead::Stream stream_from(std::span<const LinearWeights* const> weights, int64_t grain, int64_t tile,
-                              int64_t bytes) {
-  for (const LinearWeights* w : weights) {
-    int64_t tiles = (w->matrix.rows + grain - 1) / grain;
-    if (tile < tiles) {
-      int64_t offset = tile * grain * (w->matrix.bytes() / w->matrix.rows);
-      return {w->matrix.data + offset, std::min(bytes, w->matrix.bytes() - offset)};
+ReadAhead::Stream stream_from(std::span<const LinearWeights* const> weights, std::span<const int64_t> matrix_tiles,
+                              int64_t grain, int64_t tile, int64_t bytes) {
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (tile < matrix_tiles[i]) {
+      const tensor::Tensor& matrix = weights[i]->matrix;
+      int64_t offset = tile * grain * (matrix.bytes() / matrix.rows);
+      return {matrix.data + offset, std::min(bytes, matrix.bytes() - offset)};
     }
-    tile -= tiles;
+    tile -= matrix_tiles[i];
   }
   return {};
 }
@@ -109,7 +109,7 @@ void products(Graph& graph, const Var& x, std::span<const LinearWeights* const> 
     std::array<ReadAhead::Stream, kMostReaders> streams;
     for (int64_t thread = 0; thread < threads; ++thread)
       streams[static_cast<size_t>(thread)] =
-          stream_from(weights, grain, tiles * (pieces * thread / threads) / pieces, all_bytes / threads);
+          stream_from(weights, matrix_tiles, grain, tiles * (pieces * thread / threads) / pieces, all_bytes / threads);
     auto next = graph.workspace().read_ahead().advance(std::span(streams).first(static_cast<size_t>(threads)));
     for (size_t thread = 0; thread < next.size(); ++thread)
       graph.pool().read_ahead(static_cast<int>(thread), next[thread].begin, next[thread].bytes);

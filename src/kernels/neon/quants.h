@@ -16,19 +16,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/simd/load.h"
+
 namespace {
-
-inline uint32_t load_u32(const uint8_t* p) {
-  uint32_t value;
-  std::memcpy(&value, p, 4);
-  return value;
-}
-
-inline uint16_t load_u16(const uint8_t* p) {
-  uint16_t value;
-  std::memcpy(&value, p, 2);
-  return value;
-}
 
 inline float load_half(const uint8_t* p) {
   __fp16 value;
