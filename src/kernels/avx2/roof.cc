@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/simd/roof.h"
+
 namespace retort::kernels::avx2 {
 
 uint64_t roof_read(const std::byte* data, int64_t bytes) {
@@ -17,35 +19,16 @@ uint64_t roof_read(const std::byte* data, int64_t bytes) {
 }
 
 int64_t roof_int8(int64_t rounds) {
-  constexpr int kChains = 8;
-  __m256i sums[kChains] = {}, a = _mm256_set1_epi8(1), b = _mm256_set1_epi8(2), ones = _mm256_set1_epi16(1);
-#pragma GCC unroll 32
-  for (auto& sum : sums) asm("" : "+x"(sum));  // equal chains would be computed once
-  for (int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 32  // or the sums go through memory
-    for (__m256i& sum : sums) {
-      asm volatile("" : "+x"(a), "+x"(b));  // each time: or the product would be shared
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
-    }
-  }
-#pragma GCC unroll 32  // or every round stores them
-  for (__m256i& sum : sums) asm volatile("" : : "x"(sum));
-  return rounds * kChains * 32 * 2;
+  __m256i ones = _mm256_set1_epi16(1);
+  return run_roof<8, __m256i>(rounds, 32 * 2, _mm256_set1_epi8(1), _mm256_set1_epi8(2),
+                              [ones](__m256i sum, __m256i x, __m256i y) {
+                                return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, y), ones));
+                              });
 }
 
 int64_t roof_fp32(int64_t rounds) {
-  constexpr int kChains = 12;
-  __m256 sums[kChains] = {}, a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(1.25f);
-#pragma GCC unroll 32
-  for (auto& sum : sums) asm("" : "+x"(sum));  // equal chains would be computed once
-  for (int64_t round = 0; round < rounds; ++round) {
-    asm volatile("" : "+x"(a), "+x"(b));
-#pragma GCC unroll 32  // or the sums go through memory
-    for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, a, b);
-  }
-#pragma GCC unroll 32  // or every round stores them
-  for (__m256& sum : sums) asm volatile("" : : "x"(sum));
-  return rounds * kChains * 8 * 2;
+  return run_roof<12, __m256>(rounds, 8 * 2, _mm256_set1_ps(0.5f), _mm256_set1_ps(1.25f),
+                              [](__m256 sum, __m256 x, __m256 y) { return _mm256_fmadd_ps(sum, x, y); });
 }
 
 }  // namespace retort::kernels::avx2

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/simd/roof.h"
+
 namespace retort::kernels::avx512 {
 
 uint64_t roof_read(const std::byte* data, int64_t bytes) {
@@ -15,33 +17,13 @@ uint64_t roof_read(const std::byte* data, int64_t bytes) {
 }
 
 int64_t roof_int8(int64_t rounds) {
-  constexpr int kChains = 24;
-  __m512i sums[kChains] = {}, a = _mm512_set1_epi8(1), b = _mm512_set1_epi8(2);
-#pragma GCC unroll 32
-  for (auto& sum : sums) asm("" : "+v"(sum));  // equal chains would be computed once
-  for (int64_t round = 0; round < rounds; ++round) {
-    asm volatile("" : "+v"(a), "+v"(b));
-#pragma GCC unroll 32  // or the sums go through memory
-    for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, a, b);
-  }
-#pragma GCC unroll 32  // or every round stores them
-  for (__m512i& sum : sums) asm volatile("" : : "v"(sum));
-  return rounds * kChains * 64 * 2;
+  return run_roof<24, __m512i>(rounds, 64 * 2, _mm512_set1_epi8(1), _mm512_set1_epi8(2),
+                               [](__m512i sum, __m512i x, __m512i y) { return _mm512_dpbusd_epi32(sum, x, y); });
 }
 
 int64_t roof_fp32(int64_t rounds) {
-  constexpr int kChains = 24;
-  __m512 sums[kChains] = {}, a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(1.25f);
-#pragma GCC unroll 32
-  for (auto& sum : sums) asm("" : "+v"(sum));  // equal chains would be computed once
-  for (int64_t round = 0; round < rounds; ++round) {
-    asm volatile("" : "+v"(a), "+v"(b));
-#pragma GCC unroll 32  // or the sums go through memory
-    for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, a, b);
-  }
-#pragma GCC unroll 32  // or every round stores them
-  for (__m512& sum : sums) asm volatile("" : : "v"(sum));
-  return rounds * kChains * 16 * 2;
+  return run_roof<24, __m512>(rounds, 16 * 2, _mm512_set1_ps(0.5f), _mm512_set1_ps(1.25f),
+                              [](__m512 sum, __m512 x, __m512 y) { return _mm512_fmadd_ps(sum, x, y); });
 }
 
 }  // namespace retort::kernels::avx512

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/simd/roof.h"
+
 namespace retort::kernels::neon {
 
 uint64_t roof_read(const std::byte* data, int64_t bytes) {
@@ -16,34 +18,15 @@ uint64_t roof_read(const std::byte* data, int64_t bytes) {
 }
 
 int64_t roof_int8(int64_t rounds) {
-  constexpr int kChains = 12;
-  int32x4_t sums[kChains] = {};
-  int8x16_t a = vdupq_n_s8(1), b = vdupq_n_s8(2);
-#pragma GCC unroll 32
-  for (auto& sum : sums) asm("" : "+w"(sum));  // equal chains would be computed once
-  for (int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 32  // or the sums go through memory
-    for (auto& sum : sums) {
-      asm volatile("" : "+w"(a), "+w"(b));  // each time: or the products would be shared
-      sum = vpadalq_s16(sum, vmlal_high_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), a, b));
-    }
-  }
-  for (auto& sum : sums) asm volatile("" : : "w"(sum));
-  return rounds * kChains * 16 * 2;
+  return run_roof<12, int32x4_t>(
+      rounds, 16 * 2, vdupq_n_s8(1), vdupq_n_s8(2), [](int32x4_t sum, int8x16_t x, int8x16_t y) {
+        return vpadalq_s16(sum, vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(y)), x, y));
+      });
 }
 
 int64_t roof_fp32(int64_t rounds) {
-  constexpr int kChains = 16;
-  float32x4_t sums[kChains] = {}, a = vdupq_n_f32(0.5f), b = vdupq_n_f32(1.25f);
-#pragma GCC unroll 32
-  for (auto& sum : sums) asm("" : "+w"(sum));  // equal chains would be computed once
-  for (int64_t round = 0; round < rounds; ++round) {
-    asm volatile("" : "+w"(a), "+w"(b));
-#pragma GCC unroll 32  // or the sums go through memory
-    for (auto& sum : sums) sum = vfmaq_f32(sum, a, b);
-  }
-  for (auto& sum : sums) asm volatile("" : : "w"(sum));
-  return rounds * kChains * 4 * 2;
+  return run_roof<16, float32x4_t>(rounds, 4 * 2, vdupq_n_f32(0.5f), vdupq_n_f32(1.25f),
+                                   [](float32x4_t sum, float32x4_t x, float32x4_t y) { return vfmaq_f32(sum, x, y); });
 }
 
 }  // namespace retort::kernels::neon
