@@ -27,7 +27,7 @@ struct Isa {
 #endif
 
   /// rows[r] holds 8 dwords; vector j of `out` gets dword j of all 8 rows.
-  static void store_transposed(const __m256i* rows, uint8_t* out) {
+  static void store_rows(const __m256i* rows, uint8_t* out) {
     __m256i a[8], b[8];
     for (int i = 0; i < 4; ++i) {
       b[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);

@@ -17,7 +17,7 @@ struct Isa {
   static constexpr bool kRebases = true;
 
   /// rows[r] holds 8 dwords; vector j of `out` gets dword j of all 16 rows.
-  static void store_transposed(const __m256i* rows, uint8_t* out) {
+  static void store_rows(const __m256i* rows, uint8_t* out) {
     __m512i a[8], b[8];
     for (int i = 0; i < 8; ++i) a[i] = _mm512_inserti64x4(_mm512_castsi256_si512(rows[i]), rows[i + 8], 1);
     for (int i = 0; i < 4; ++i) {

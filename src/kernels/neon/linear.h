@@ -5,7 +5,8 @@
 #include "kernels/neon/floats.h"
 #include "kernels/neon/gemv.h"
 #include "kernels/neon/tile.h"
-#include "kernels/simd/float_linear.h"
+
+#include "kernels/simd/any_linear.h"
 
 namespace {
 
@@ -61,52 +62,22 @@ void quantized_linear(const retort::kernels::LinearArgs& args) {
     case 3:
       return gemv<T, 3>(args);
     default:
-      return tile_linear<T>(args);
+      return tile_linear<Tile, T>(args);
   }
 }
 
 void any_linear(const retort::kernels::LinearArgs& args) {
-  using retort::tensor::DType;
-  switch (args.dtype) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-      return float_linear<Floats>(args);
-    case DType::kQ4_0:
-      return quantized_linear<Q4_0>(args);
-    case DType::kQ4_1:
-      return quantized_linear<Q4_1>(args);
-    case DType::kQ5_0:
-      return quantized_linear<Q5_0>(args);
-    case DType::kQ5_1:
-      return quantized_linear<Q5_1>(args);
-    case DType::kQ8_0:
-      return quantized_linear<Q8_0>(args);
-    case DType::kQ2_K:
-      return quantized_linear<Q2_K>(args);
-    case DType::kQ3_K:
-      return quantized_linear<Q3_K>(args);
-    case DType::kQ4_K:
-      return quantized_linear<Q4_K>(args);
-    case DType::kQ5_K:
-      return quantized_linear<Q5_K>(args);
-    case DType::kQ6_K:
-      return quantized_linear<Q6_K>(args);
-    case DType::kIQ4_NL:
-      return quantized_linear<IQ4_NL>(args);
-    case DType::kIQ4_XS:
-      return quantized_linear<IQ4_XS>(args);
-  }
+  linear_by_type<Floats>(args, [&]<class T>(T) { quantized_linear<T>(args); });
 }
 
 int64_t any_linear_scratch_bytes(retort::tensor::DType dtype, int64_t in_features, int64_t num_tokens) {
   if (!retort::tensor::info(dtype).quantized || num_tokens < kTileFromTokens) return 0;
-  return in_features * Isa::kRows + 2 * 4 * (in_features / 16) * Isa::kRows;  // the finest scales: one per 16
+  return unpacked_bytes<Tile>(in_features);
 }
 
 int64_t any_linear_row_grain(retort::tensor::DType dtype, int64_t num_tokens) {
   if (!retort::tensor::info(dtype).quantized) return kFloatRows;
-  return num_tokens < kTileFromTokens ? 8 : Isa::kRows;
+  return num_tokens < kTileFromTokens ? 8 : Tile::kRows;
 }
 
 }  // namespace
