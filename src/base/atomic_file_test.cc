@@ -4,26 +4,12 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+
+#include "base/test_files.h"
 
 using retort::base::AtomicFile;
-
-namespace {
-
-std::string read(const std::string& path) {
-  std::stringstream out;
-  out << std::ifstream(path).rdbuf();
-  return out.str();
-}
-
-std::string fresh_folder(const char* name) {
-  std::string folder = testing::TempDir() + name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
-}  // namespace
+using retort::test::fresh_folder;
+using retort::test::read_file;
 
 TEST(AtomicFile, ReplacesOnCommitOnly) {
   std::string folder = fresh_folder("atomic_file_test"), path = folder + "/out.txt";
@@ -34,10 +20,10 @@ TEST(AtomicFile, ReplacesOnCommitOnly) {
     ASSERT_TRUE(file->write(std::string("new ")));
     ASSERT_TRUE(file->write(std::string("content")));
     EXPECT_EQ(file->size(), 11u);
-    EXPECT_EQ(read(path), "old");
+    EXPECT_EQ(read_file(path), "old");
     ASSERT_TRUE(file->commit());
   }
-  EXPECT_EQ(read(path), "new content");
+  EXPECT_EQ(read_file(path), "new content");
 }
 
 TEST(AtomicFile, LeavesNothingBehindWithoutCommit) {

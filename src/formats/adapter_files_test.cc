@@ -7,13 +7,18 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "base/test_files.h"
 #include "formats/adapter.h"
 #include "formats/gguf_writer.h"
+#include "formats/golden_gguf.h"
 #include "formats/safetensors.h"
 
 using namespace retort;
 using namespace retort::formats;
 using nlohmann::json;
+using retort::test::fresh_folder;
+using retort::test::golden_gguf;
+using retort::test::read_file;
 using tensor::DType;
 using testing::AllOf;
 using testing::ElementsAre;
@@ -23,26 +28,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path fresh_folder(const std::string& name) {
-  fs::path folder = fs::path(testing::TempDir()) / name;
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  return folder;
-}
-
-std::string read(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
 void write(const fs::path& path, std::string_view bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
-}
-
-GgufFile golden(const std::string& name) {
-  auto file = GgufFile::open(RETORT_SOURCE_DIR "/tests/golden/models/" + name + ".gguf");
-  EXPECT_TRUE(file) << file.error().message;
-  return std::move(*file);
 }
 
 AdapterFactors random_factors(const GgufFile& base, const std::string& target, int64_t rank, base::Random& random) {
@@ -57,7 +44,7 @@ const char* const kTargets[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ff
 
 /// An adapter of every projection of a golden model's layers.
 Adapter example(const std::string& model, int64_t rank = 3) {
-  GgufFile base = golden(model);
+  GgufFile base = golden_gguf(model);
   base::Random random(7);
   Adapter adapter{base_identity(base), "an example", 6, {}};
   for (int layer = 0; base.find_tensor("blk." + std::to_string(layer) + ".attn_q.weight") != nullptr; ++layer)
@@ -146,7 +133,7 @@ const BaseIdentity kLlama{"llama", "vocabulary=9 model_dim=3 layers=1 heads=1 kv
 }  // namespace
 
 TEST(AdapterGguf, IsReadBackWhole) {
-  fs::path path = fresh_folder("adapter_gguf") / "a.gguf";
+  fs::path path = fs::path(fresh_folder("adapter_gguf")) / "a.gguf";
   for (const char* model : {"llama", "qwen2", "qwen3", "gemma3"}) {
     Adapter adapter = example(model);
     auto status = write_adapter_gguf(adapter, path);
@@ -154,12 +141,12 @@ TEST(AdapterGguf, IsReadBackWhole) {
     auto back = read_adapter(path);
     ASSERT_TRUE(back) << back.error().message;
     expect_equal(*back, adapter);
-    EXPECT_TRUE(check_fits(*back, golden(model), path.string()));
+    EXPECT_TRUE(check_fits(*back, golden_gguf(model), path.string()));
   }
 }
 
 TEST(AdapterGguf, EveryCutIsAnError) {
-  fs::path path = fresh_folder("adapter_gguf_cuts") / "a.gguf";
+  fs::path path = fs::path(fresh_folder("adapter_gguf_cuts")) / "a.gguf";
   Adapter adapter = example("llama", 1);
   adapter.factors.resize(1);
   ASSERT_TRUE(write_adapter_gguf(adapter, path));
@@ -201,7 +188,7 @@ TEST(AdapterGguf, NamesWhatIsWrong) {
   EXPECT_THAT(error_of(Foreign{.rank_a = 3}.read_back()), AllOf(HasSubstr("has rank 3"), HasSubstr("has 2")));
   EXPECT_THAT(error_of(Foreign{.dtype = DType::kQ4_0}.read_back()), HasSubstr("type Q4_0"));
   EXPECT_THAT(error_of(read_adapter("/nonexistent/a.gguf")), HasSubstr("/nonexistent/a.gguf"));
-  EXPECT_THAT(error_of(read_adapter(golden("llama").path())), HasSubstr("not a LoRA adapter"));
+  EXPECT_THAT(error_of(read_adapter(golden_gguf("llama").path())), HasSubstr("not a LoRA adapter"));
 }
 
 TEST(AdapterPeft, IsReadBackWhole) {
@@ -213,7 +200,7 @@ TEST(AdapterPeft, IsReadBackWhole) {
     auto back = read_adapter(folder);
     ASSERT_TRUE(back) << back.error().message;
     expect_equal(*back, adapter);
-    json config = json::parse(read(folder / "adapter_config.json"));
+    json config = json::parse(read_file(folder / "adapter_config.json"));
     EXPECT_EQ(config["base_model_name_or_path"], "some/model");
     EXPECT_EQ(config["lora_alpha"], 6);
     EXPECT_EQ(config["r"], 3);
@@ -226,12 +213,12 @@ TEST(AdapterPeft, NamesModulesInFullWhereLayersDiffer) {
   fs::path folder = fresh_folder("adapter_peft_layers");
   Adapter adapter = example("llama");
   base::Random random(1);
-  adapter.factors = {random_factors(golden("llama"), "blk.1.attn_q", 2, random),
-                     random_factors(golden("llama"), "blk.1.ffn_up", 4, random),
-                     random_factors(golden("llama"), "output", 2, random)};
+  adapter.factors = {random_factors(golden_gguf("llama"), "blk.1.attn_q", 2, random),
+                     random_factors(golden_gguf("llama"), "blk.1.ffn_up", 4, random),
+                     random_factors(golden_gguf("llama"), "output", 2, random)};
   adapter.alpha = 0.5f;
   ASSERT_TRUE(write_adapter_peft(adapter, folder));
-  json config = json::parse(read(folder / "adapter_config.json"));
+  json config = json::parse(read_file(folder / "adapter_config.json"));
   EXPECT_EQ(config["target_modules"],
             json({"lm_head", "model.layers.1.mlp.up_proj", "model.layers.1.self_attn.q_proj"}));
   EXPECT_EQ(config["rank_pattern"], json({{"model.layers.1.mlp.up_proj", 4}}));
@@ -270,7 +257,7 @@ TEST(AdapterPeft, ScalesByTheRootOfTheRankWhereAsked) {
   fs::path folder = fresh_folder("adapter_peft_root");
   Adapter adapter = example("qwen2", 4);
   ASSERT_TRUE(write_adapter_peft(adapter, folder));
-  json config = json::parse(read(folder / "adapter_config.json"));
+  json config = json::parse(read_file(folder / "adapter_config.json"));
   config["use_rslora"] = true;
   write(folder / "adapter_config.json", config.dump());
   auto back = read_adapter(folder);
@@ -304,7 +291,7 @@ TEST(AdapterPeft, NamesMissingAndCutFiles) {
   adapter.factors.resize(1);
   ASSERT_TRUE(write_adapter_peft(adapter, folder));
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
-    std::string whole = read(folder / name);
+    std::string whole = read_file(folder / name);
     if (whole.ends_with("}\n")) fs::resize_file(folder / name, whole.size() - 1);  // JSON does not need its line's end
     for (uintmax_t length = fs::file_size(folder / name); length-- > 0;) {
       fs::resize_file(folder / name, length);

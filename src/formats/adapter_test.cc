@@ -3,20 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "formats/golden_gguf.h"
 #include "formats/raw_gguf.h"
 
 using namespace retort;
 using namespace retort::formats;
+using retort::test::golden_gguf;
 using testing::AllOf;
 using testing::HasSubstr;
 
 namespace {
-
-GgufFile golden(const std::string& name) {
-  auto file = GgufFile::open(RETORT_SOURCE_DIR "/tests/golden/models/" + name + ".gguf");
-  EXPECT_TRUE(file) << file.error().message;
-  return std::move(*file);
-}
 
 BaseIdentity identity_of(const RawGguf& raw) {
   auto file = GgufFile::parse(std::as_bytes(std::span(raw.bytes())), "test.gguf");
@@ -27,14 +23,14 @@ BaseIdentity identity_of(const RawGguf& raw) {
 }  // namespace
 
 TEST(BaseIdentity, SaysWhatTheModelIs) {
-  BaseIdentity llama = base_identity(golden("llama"));
+  BaseIdentity llama = base_identity(golden_gguf("llama"));
   EXPECT_EQ(llama.architecture, "llama");
   EXPECT_EQ(llama.shape, "vocabulary=272 model_dim=64 hidden_dim=96 layers=2 heads=4 kv_heads=2 head_dim=16");
   EXPECT_EQ(llama.tokenizer_hash.size(), 64u);
-  EXPECT_EQ(base_identity(golden("gemma3")).architecture, "gemma3");
-  EXPECT_EQ(base_identity(golden("gemma3")).shape,
+  EXPECT_EQ(base_identity(golden_gguf("gemma3")).architecture, "gemma3");
+  EXPECT_EQ(base_identity(golden_gguf("gemma3")).shape,
             "vocabulary=272 model_dim=48 hidden_dim=64 layers=7 heads=3 kv_heads=1 head_dim=32");
-  EXPECT_EQ(base_identity(golden("gemma3")).tokenizer_hash, llama.tokenizer_hash) << "the goldens share it";
+  EXPECT_EQ(base_identity(golden_gguf("gemma3")).tokenizer_hash, llama.tokenizer_hash) << "the goldens share it";
 }
 
 TEST(BaseIdentity, HashesEveryPartOfTheTokenizer) {
@@ -92,12 +88,12 @@ TEST(CheckBase, ComparesOnlyWhatTheAdapterKnows) {
 }
 
 TEST(CheckFits, ComparesShapes) {
-  GgufFile llama = golden("llama");
+  GgufFile llama = golden_gguf("llama");
   Adapter adapter;
   adapter.base = base_identity(llama);
   adapter.factors.push_back({"blk.0.attn_k", 64, 32, 4, {}, {}});
   EXPECT_TRUE(check_fits(adapter, llama, "a.gguf"));
-  EXPECT_FALSE(check_fits(adapter, golden("qwen2"), "a.gguf"));
+  EXPECT_FALSE(check_fits(adapter, golden_gguf("qwen2"), "a.gguf"));
   adapter.factors[0].out_features = 64;
   EXPECT_THAT(check_fits(adapter, llama, "a.gguf").error().message,
               AllOf(HasSubstr("blk.0.attn_k.weight as (64, 64)"), HasSubstr("llama.gguf it is (32, 64)")));

@@ -8,25 +8,16 @@
 #include <fstream>
 #include <numeric>
 
+#include "base/test_files.h"
 #include "formats/raw_gguf.h"
 
 using namespace retort;
 using namespace retort::formats;
+using retort::test::fresh_folder;
+using retort::test::read_file;
 using testing::HasSubstr;
 
 namespace {
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
-std::string fresh_folder(const std::string& name) {
-  std::string folder = testing::TempDir() + name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
 
 base::Status write_all(GgufWriter& writer, const std::string& path, const std::vector<std::string>& data) {
   RETORT_TRY_STATUS(writer.begin(path));
@@ -82,7 +73,7 @@ std::string rewritten(const GgufFile& file, const std::string& path) {
     if (status) status = writer.write(tensor.data);
   if (status) status = writer.finish();
   EXPECT_TRUE(status) << status.error().message;
-  std::string bytes = read(path);
+  std::string bytes = read_file(path);
   EXPECT_EQ(writer.file_bytes(), bytes.size());
   return bytes;
 }
@@ -143,7 +134,7 @@ TEST(GgufWriter, CopiesByteForByte) {
   for (const std::string& path : paths) {
     auto file = GgufFile::open(path);
     ASSERT_TRUE(file) << file.error().message;
-    EXPECT_TRUE(rewritten(*file, folder + "/copy.gguf") == read(path)) << path;
+    EXPECT_TRUE(rewritten(*file, folder + "/copy.gguf") == read_file(path)) << path;
   }
 }
 
@@ -152,7 +143,7 @@ TEST(GgufWriter, EveryCutOfItsFilesIsAnError) {
   GgufWriter writer;
   describe(writer);
   ASSERT_TRUE(write_all(writer, path, example_data()));
-  std::string whole = read(path);
+  std::string whole = read_file(path);
   EXPECT_EQ(RawGguf::parse_error(whole), "");
   for (size_t length = 0; length < whole.size(); ++length) {
     // A copy of just that size, so that a sanitizer sees any byte read beyond it.
@@ -163,7 +154,7 @@ TEST(GgufWriter, EveryCutOfItsFilesIsAnError) {
   GgufWriter vocabulary;
   vocabulary.set("general.architecture", "test");
   ASSERT_TRUE(write_all(vocabulary, path, {}));
-  whole = read(path);
+  whole = read_file(path);
   EXPECT_EQ(RawGguf::parse_error(whole), "");
   for (size_t length = 0; length < whole.size(); ++length)
     ASSERT_NE(RawGguf::parse_error(std::string_view(whole).substr(0, length)), "") << length;
@@ -204,7 +195,7 @@ TEST(GgufWriter, TakesDataInPieces) {
   for (const std::string& tensor : example_data())
     for (char c : tensor) bytes.emplace_back(1, c);
   ASSERT_TRUE(write_all(pieces, folder + "/pieces.gguf", bytes));
-  EXPECT_TRUE(read(folder + "/whole.gguf") == read(folder + "/pieces.gguf"));
+  EXPECT_TRUE(read_file(folder + "/whole.gguf") == read_file(folder + "/pieces.gguf"));
 }
 
 TEST(GgufWriter, ReplacesValuesInPlace) {
@@ -230,7 +221,7 @@ TEST(GgufWriter, LeavesNothingWhenNotFinished) {
     ASSERT_TRUE(writer.begin(path));
     ASSERT_TRUE(writer.write(std::as_bytes(std::span("vvvv", 4))));
   }
-  EXPECT_EQ(read(path), "old");
+  EXPECT_EQ(read_file(path), "old");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()), 1);
 }
 

@@ -6,20 +6,17 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+
+#include "base/test_files.h"
 
 using namespace retort;
 using namespace retort::formats;
+using retort::test::read_file;
 using tensor::DType;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
 namespace {
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
 
 /// A file's bytes around this header.
 std::string with_header(std::string_view header, size_t data_bytes) {
@@ -85,7 +82,7 @@ TEST(Safetensors, ReadsAnyOrderSpacesAndAddresses) {
 TEST(Safetensors, EveryCutIsAnError) {
   std::string path = testing::TempDir() + "cut.safetensors";
   ASSERT_TRUE(write_safetensors(path, example(), {{"format", "pt"}}));
-  std::string whole = read(path);
+  std::string whole = read_file(path);
   EXPECT_EQ(parse_error(whole), "");
   for (size_t length = 0; length < whole.size(); ++length) {
     // A copy of just that size, so that a sanitizer sees any byte read beyond it.

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "formats/golden_gguf.h"
 #include "models/language_model.h"
 
 using namespace retort;
@@ -26,10 +26,9 @@ struct Golden {
 };
 
 Golden load(const std::string& name) {
-  std::string stem = RETORT_SOURCE_DIR "/tests/golden/models/" + name;
-  auto file = formats::GgufFile::open(stem + ".gguf");
-  EXPECT_TRUE(file) << file.error().message;
-  auto model = models::load_model(*file);
+  std::string stem = test::golden_folder() + name;
+  formats::GgufFile file = test::golden_gguf(name);
+  auto model = models::load_model(file);
   EXPECT_TRUE(model) << model.error().message;
   std::ifstream ids(stem + ".ids.json");
   auto list = nlohmann::json::parse(ids).get<std::vector<int32_t>>();
@@ -37,7 +36,7 @@ Golden load(const std::string& name) {
   std::ifstream in(stem + ".logits.f32", std::ios::binary);
   in.read(reinterpret_cast<char*>(logits.data()), static_cast<std::streamsize>(logits.size() * 4));
   EXPECT_TRUE(in);
-  return {std::move(*file), std::move(*model), std::move(list), std::move(logits)};
+  return {std::move(file), std::move(*model), std::move(list), std::move(logits)};
 }
 
 /// Logits of every position in one pass; without a cache as in training, or with an empty one.
@@ -62,15 +61,6 @@ double worst(const std::vector<float>& actual, const std::vector<float>& expecte
   return most;
 }
 
-/// Every golden there is.
-std::vector<std::string> golden_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(RETORT_SOURCE_DIR "/tests/golden/models"))
-    if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 class GoldenTest : public testing::TestWithParam<std::tuple<std::string, const kernels::Kernels*>> {};
 
 }  // namespace
@@ -86,7 +76,7 @@ TEST_P(GoldenTest, LogitsMatchTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, GoldenTest,
-                         testing::Combine(testing::ValuesIn(golden_names()),
+                         testing::Combine(testing::ValuesIn(test::golden_names()),
                                           testing::ValuesIn(kernels::available().begin(), kernels::available().end())),
                          [](const auto& tested) {
                            std::string name =
@@ -103,7 +93,7 @@ TEST(GoldenComparer, RefusesNan) {
 
 TEST(LoadModel, ReportsEveryTensorThatDoesNotFit) {
   // The llama file under qwen2's name: its keys are looked for under qwen2, and the first missing one is named.
-  std::ifstream in(RETORT_SOURCE_DIR "/tests/golden/models/llama.gguf", std::ios::binary);
+  std::ifstream in(test::golden_folder() + "llama.gguf", std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   auto patch = [&](const std::string& from, const std::string& to) {
     std::string copy = bytes;

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "formats/golden_gguf.h"
 #include "graph/ops/cross_entropy.h"
 #include "graph/training.h"
 #include "models/language_model.h"
@@ -18,18 +18,6 @@
 using namespace retort;
 
 namespace {
-
-std::string stem(const std::string& name) {
-  return RETORT_SOURCE_DIR "/tests/golden/models/" + name;
-}
-
-std::vector<std::string> golden_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(RETORT_SOURCE_DIR "/tests/golden/models"))
-    if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 nlohmann::json read_json(const std::string& path) {
   std::ifstream in(path);
@@ -92,10 +80,8 @@ class GradientGoldenTest : public testing::TestWithParam<std::tuple<std::string,
   void SetUp() override {
     auto [name, kernels] = GetParam();
     kernels_ = kernels;
-    stem_ = stem(name);
-    auto file = formats::GgufFile::open(stem_ + ".gguf");
-    ASSERT_TRUE(file) << file.error().message;
-    file_ = std::make_unique<formats::GgufFile>(std::move(*file));
+    stem_ = test::golden_folder() + name;
+    file_ = std::make_unique<formats::GgufFile>(test::golden_gguf(name));
     auto model = models::load_model(*file_);
     ASSERT_TRUE(model) << model.error().message;
     model_ = std::move(*model);
@@ -186,7 +172,7 @@ TEST_P(GradientGoldenTest, ASharedBeginningGivesTheMeanOfWholeSequences) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, GradientGoldenTest,
-                         testing::Combine(testing::ValuesIn(golden_names()),
+                         testing::Combine(testing::ValuesIn(test::golden_names()),
                                           testing::ValuesIn(kernels::available().begin(), kernels::available().end())),
                          [](const auto& tested) {
                            std::string name =

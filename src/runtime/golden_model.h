@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "formats/golden_gguf.h"
 #include "runtime/model.h"
 
 namespace retort::runtime {
@@ -15,7 +16,7 @@ namespace retort::runtime {
 inline constexpr const char* kGoldenModels[] = {"llama", "llama-rope-scaled", "qwen2", "gemma3"};
 
 inline std::unique_ptr<Model> load_golden(const std::string& name) {
-  auto model = Model::load(RETORT_SOURCE_DIR "/tests/golden/models/" + name + ".gguf");
+  auto model = Model::load(test::golden_folder() + name + ".gguf");
   EXPECT_TRUE(model) << model.error().message;
   return model ? std::move(*model) : nullptr;
 }

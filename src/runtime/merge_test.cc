@@ -6,41 +6,28 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "base/random.h"
+#include "base/test_files.h"
 #include "formats/gguf_writer.h"
+#include "formats/golden_gguf.h"
 #include "kernels/dequantize.h"
 #include "models/language_model.h"
 #include "runtime/requantize.h"
 
 using namespace retort;
 using namespace retort::runtime;
+using retort::test::fresh_folder;
+using retort::test::golden_gguf;
+using retort::test::open_gguf;
+using retort::test::read_file;
 using tensor::DType;
 using testing::AllOf;
 using testing::HasSubstr;
 
 namespace {
 
-const std::string kLlama = RETORT_SOURCE_DIR "/tests/golden/models/llama.gguf";  // dim 64, hidden 96, F32
-
-std::string fresh_folder(const std::string& name) {
-  std::string folder = testing::TempDir() + name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
-formats::GgufFile open(const std::string& path) {
-  auto file = formats::GgufFile::open(path);
-  EXPECT_TRUE(file) << file.error().message;
-  return std::move(*file);
-}
+const std::string kLlama = retort::test::golden_folder() + "llama.gguf";  // dim 64, hidden 96, F32
 
 std::vector<float> floats(const formats::GgufTensor& tensor) {
   std::vector<float> values(static_cast<size_t>(tensor.num_elements()));
@@ -90,13 +77,13 @@ std::vector<double> expected(const formats::GgufTensor& weight, std::span<const 
 TEST(Merge, AddsTheFactorsExactlyAndCopiesTheRest) {
   std::string out = fresh_folder("merge_exact") + "/out.gguf";
   for (const char* name : {"llama", "qwen2", "gemma3"}) {
-    formats::GgufFile base = open(std::string(RETORT_SOURCE_DIR "/tests/golden/models/") + name + ".gguf");
+    formats::GgufFile base = golden_gguf(name);
     const MergeInput input = input_for(base, {"blk.0.attn_q", "blk.0.attn_k", "blk.1.ffn_down", "blk.1.ffn_up"}, 1, 3);
     auto result = merge(base, {&input, 1}, out);
     ASSERT_TRUE(result) << result.error().message;
     EXPECT_EQ(result->merged_tensors, 4);
     EXPECT_EQ(result->bytes, std::filesystem::file_size(out));
-    formats::GgufFile merged = open(out);
+    formats::GgufFile merged = open_gguf(out);
     ASSERT_EQ(merged.tensors().size(), base.tensors().size());
     ASSERT_EQ(merged.metadata().size(), base.metadata().size());
     int64_t changed = 0;
@@ -117,13 +104,13 @@ TEST(Merge, AddsTheFactorsExactlyAndCopiesTheRest) {
 
 TEST(Merge, AddsSeveralAdaptersByTheirScales) {
   std::string out = fresh_folder("merge_several") + "/out.gguf";
-  formats::GgufFile base = open(kLlama);
+  formats::GgufFile base = open_gguf(kLlama);
   const MergeInput inputs[] = {input_for(base, {"blk.0.attn_q", "output"}, 1, 1),
                                input_for(base, {"blk.0.attn_q"}, -0.5f, 2)};
   auto result = merge(base, inputs, out);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->merged_tensors, 2);
-  formats::GgufFile merged = open(out);
+  formats::GgufFile merged = open_gguf(out);
   for (const char* name : {"blk.0.attn_q.weight", "output.weight", "blk.1.attn_q.weight"}) {
     std::vector<double> wanted = expected(*base.find_tensor(name), inputs);
     std::vector<float> got = floats(*merged.find_tensor(name));
@@ -133,15 +120,15 @@ TEST(Merge, AddsSeveralAdaptersByTheirScales) {
 
 TEST(Merge, KeepsOrChangesTypes) {
   std::string folder = fresh_folder("merge_types"), q4 = folder + "/q4.gguf", out = folder + "/out.gguf";
-  ASSERT_TRUE(requantize(open(kLlama), q4, {.dtype = DType::kQ4_1}));
-  formats::GgufFile base = open(q4);
+  ASSERT_TRUE(requantize(open_gguf(kLlama), q4, {.dtype = DType::kQ4_1}));
+  formats::GgufFile base = open_gguf(q4);
   const MergeInput input = input_for(base, {"blk.0.ffn_up"}, 0.125f, 5);
   const formats::GgufTensor& before = *base.find_tensor("blk.0.ffn_up.weight");
   std::vector<double> wanted = expected(before, {&input, 1});
   double range = *std::max_element(wanted.begin(), wanted.end()) - *std::min_element(wanted.begin(), wanted.end());
 
   ASSERT_TRUE(merge(base, {&input, 1}, out));
-  formats::GgufFile kept = open(out);
+  formats::GgufFile kept = open_gguf(out);
   EXPECT_EQ(kept.find_tensor("blk.0.ffn_up.weight")->dtype, DType::kQ4_1);
   EXPECT_TRUE(
       std::ranges::equal(kept.find_tensor("blk.1.ffn_up.weight")->data, base.find_tensor("blk.1.ffn_up.weight")->data));
@@ -150,7 +137,7 @@ TEST(Merge, KeepsOrChangesTypes) {
   for (size_t k = 0; k < got.size(); ++k) ASSERT_LE(std::abs(got[k] - wanted[k]), range / 15) << k;
 
   ASSERT_TRUE(merge(base, {&input, 1}, out, {.dtype = DType::kQ8_0}));
-  formats::GgufFile changed = open(out);
+  formats::GgufFile changed = open_gguf(out);
   EXPECT_EQ(**changed.integer("general.file_type"), 7);
   for (const char* name : {"blk.0.ffn_up.weight", "blk.1.ffn_up.weight"})
     EXPECT_EQ(changed.find_tensor(name)->dtype, DType::kQ8_0);
@@ -160,16 +147,16 @@ TEST(Merge, KeepsOrChangesTypes) {
 
 TEST(Merge, IsTheSameWhateverTheThreads) {
   std::string folder = fresh_folder("merge_threads");
-  formats::GgufFile base = open(kLlama);
+  formats::GgufFile base = open_gguf(kLlama);
   const MergeInput input = input_for(base, {"blk.0.attn_q", "output", "blk.1.ffn_gate"}, 1, 9);
   ASSERT_TRUE(merge(base, {&input, 1}, folder + "/one.gguf", {.conversion = {.num_threads = 1}}));
   ASSERT_TRUE(merge(base, {&input, 1}, folder + "/many.gguf", {.conversion = {.num_threads = 4}}));
-  EXPECT_TRUE(read(folder + "/one.gguf") == read(folder + "/many.gguf"));
+  EXPECT_TRUE(read_file(folder + "/one.gguf") == read_file(folder + "/many.gguf"));
 }
 
 TEST(Merge, RefusesAnotherBase) {
   std::string folder = fresh_folder("merge_refused");
-  formats::GgufFile llama = open(kLlama), qwen2 = open(RETORT_SOURCE_DIR "/tests/golden/models/qwen2.gguf");
+  formats::GgufFile llama = open_gguf(kLlama), qwen2 = golden_gguf("qwen2");
   const MergeInput input = input_for(llama, {"blk.0.attn_q"}, 1, 1);
   EXPECT_THAT(merge(qwen2, {&input, 1}, folder + "/out.gguf").error().message,
               AllOf(HasSubstr("a.gguf: was trained on another model than"), HasSubstr("llama, the model's is qwen2")));
@@ -184,7 +171,7 @@ TEST(Merge, RefusesAnotherBase) {
 TEST(Merge, SaysWhatItCannotWrite) {
   std::string folder = fresh_folder("merge_errors"), copy = folder + "/copy.gguf", adapter = folder + "/adapter.gguf";
   std::filesystem::copy_file(kLlama, copy);
-  formats::GgufFile base = open(copy);
+  formats::GgufFile base = open_gguf(copy);
   MergeInput input = input_for(base, {"blk.0.attn_q"}, 1, 1);
   EXPECT_THAT(merge(base, {&input, 1}, copy).error().message, HasSubstr("is the input itself"));
   ASSERT_TRUE(formats::write_adapter_gguf(input.adapter, adapter));
@@ -200,7 +187,7 @@ TEST(Merge, SaysWhatItCannotWrite) {
   ASSERT_TRUE(writer.begin(folder + "/q2.gguf"));
   ASSERT_TRUE(writer.write(std::vector<std::byte>(4 * 84)));
   ASSERT_TRUE(writer.finish());
-  formats::GgufFile q2 = open(folder + "/q2.gguf");
+  formats::GgufFile q2 = open_gguf(folder + "/q2.gguf");
   const MergeInput for_q2 = input_for(q2, {"blk.0.attn_q"}, 1, 1);
   EXPECT_THAT(merge(q2, {&for_q2, 1}, folder + "/out.gguf").error().message,
               HasSubstr("blk.0.attn_q.weight is stored as Q2_K, which can only be read"));
@@ -209,7 +196,7 @@ TEST(Merge, SaysWhatItCannotWrite) {
 
 TEST(Merge, LeavesNothingBehindWhenInterrupted) {
   std::string folder = fresh_folder("merge_interrupted");
-  formats::GgufFile base = open(kLlama);
+  formats::GgufFile base = open_gguf(kLlama);
   const MergeInput input = input_for(base, {"blk.0.attn_q"}, 1, 1);
   std::atomic<bool> cancelled{false};
   MergeOptions options;

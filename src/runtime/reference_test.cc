@@ -7,11 +7,10 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "base/test_files.h"
 #include "kernels/kernels.h"
 #include "runtime/model.h"
 #include "runtime/perplexity.h"
@@ -19,6 +18,7 @@
 
 using namespace retort;
 using namespace retort::runtime;
+using retort::test::read_file;
 
 namespace {
 
@@ -30,15 +30,11 @@ constexpr double kPerplexity = 0.005;  // relative; measured differences are bel
 constexpr int64_t kMostExactTies = 1;  // of a model's 192 steps may be ties in F32 alone
 constexpr int64_t kMostTies = 24;      // of 192 steps: more would mean that ties hide something
 
+const std::string kGoldens = RETORT_SOURCE_DIR "/tests/golden/reference/";
+
 std::string models_folder() {
   const char* home = std::getenv("RETORT_HOME");
   return (home != nullptr ? std::string(home) : std::string(std::getenv("HOME")) + "/.cache/retort") + "/models/";
-}
-
-std::string read(const std::string& name) {
-  std::ifstream in(RETORT_SOURCE_DIR "/tests/golden/reference/" + name, std::ios::binary);
-  EXPECT_TRUE(in) << name;
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
 using NameAndKernels = std::tuple<const char*, const kernels::Kernels*>;
@@ -47,7 +43,7 @@ class Reference : public testing::TestWithParam<NameAndKernels> {
  protected:
   void SetUp() override {
     const auto& [name, kernels] = GetParam();
-    golden_ = nlohmann::json::parse(read(std::string(name) + ".json"));
+    golden_ = nlohmann::json::parse(read_file(kGoldens + std::string(name) + ".json"));
     auto model = Model::load(models_folder() + golden_["file"].get<std::string>());
     ASSERT_TRUE(model) << model.error().message << ": `make models` gets it";
     model_ = std::move(*model);
@@ -100,8 +96,8 @@ TEST_P(ReferencePerplexity, IsThatOfLlamaCpp) {
   PerplexityOptions options;
   options.context = expected["context"].get<int64_t>();
   options.max_chunks = expected["chunks"].get<int64_t>();
-  auto measured = measure_perplexity(*model_, *runner_, read(expected["text"].get<std::string>()), options,
-                                     [](const Perplexity&) {});
+  auto measured = measure_perplexity(*model_, *runner_, read_file(kGoldens + expected["text"].get<std::string>()),
+                                     options, [](const Perplexity&) {});
   ASSERT_TRUE(measured) << measured.error().message;
   EXPECT_EQ(measured->chunks, options.max_chunks);
   double error = measured->perplexity / expected["value"].get<double>() - 1;

@@ -5,40 +5,27 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "base/random.h"
+#include "base/test_files.h"
 #include "formats/gguf_writer.h"
+#include "formats/golden_gguf.h"
 #include "kernels/dequantize.h"
 #include "models/language_model.h"
 
 using namespace retort;
 using namespace retort::runtime;
+using retort::test::fresh_folder;
+using retort::test::golden_gguf;
+using retort::test::open_gguf;
+using retort::test::read_file;
 using tensor::DType;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
 namespace {
 
-const std::string kLlama = RETORT_SOURCE_DIR "/tests/golden/models/llama.gguf";  // dim 64, hidden 96, untied head
-
-std::string fresh_folder(const std::string& name) {
-  std::string folder = testing::TempDir() + name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-}
-
-formats::GgufFile open(const std::string& path) {
-  auto file = formats::GgufFile::open(path);
-  EXPECT_TRUE(file) << file.error().message;
-  return std::move(*file);
-}
+const std::string kLlama = retort::test::golden_folder() + "llama.gguf";  // dim 64, hidden 96, untied head
 
 /// A file of random F32 tensors with rows that suit every type, and some that must not be touched.
 std::string write_example(const std::string& folder, const std::string& head = "output.weight") {
@@ -116,12 +103,12 @@ constexpr Bound kBounds[] = {{DType::kF32, 0},
 
 TEST(Requantize, KeepsEveryBlockWithinItsTypesBound) {
   std::string folder = fresh_folder("requantize_bound");
-  formats::GgufFile in = open(write_example(folder));
+  formats::GgufFile in = open_gguf(write_example(folder));
   for (Bound bound : kBounds) {
     auto result =
         requantize(in, folder + "/out.gguf", {.dtype = bound.dtype, .pure = true, .conversion = {.num_threads = 3}});
     ASSERT_TRUE(result) << result.error().message;
-    formats::GgufFile out = open(folder + "/out.gguf");
+    formats::GgufFile out = open_gguf(folder + "/out.gguf");
     EXPECT_EQ(result->bytes, out.file_bytes());
     ASSERT_EQ(out.tensors().size(), in.tensors().size());
     for (size_t i : {size_t{0}, size_t{5}}) {
@@ -134,7 +121,7 @@ TEST(Requantize, KeepsEveryBlockWithinItsTypesBound) {
     // And back: from every type to F32.
     auto back = requantize(out, folder + "/back.gguf", {.dtype = DType::kF32});
     ASSERT_TRUE(back) << back.error().message;
-    formats::GgufFile again = open(folder + "/back.gguf");
+    formats::GgufFile again = open_gguf(folder + "/back.gguf");
     for (size_t i = 0; i < in.tensors().size(); ++i) {
       EXPECT_EQ(again.tensors()[i].dtype, DType::kF32);
       EXPECT_EQ(values(again.tensors()[i]), values(out.tensors()[i]));
@@ -144,10 +131,10 @@ TEST(Requantize, KeepsEveryBlockWithinItsTypesBound) {
 
 TEST(Requantize, ChoosesTypesByShapeAndPurpose) {
   std::string folder = fresh_folder("requantize_types"), out = folder + "/out.gguf";
-  formats::GgufFile in = open(write_example(folder));
+  formats::GgufFile in = open_gguf(write_example(folder));
   auto result = requantize(in, out, {.dtype = DType::kQ4_K});
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_THAT(types(open(out)),
+  EXPECT_THAT(types(open_gguf(out)),
               ElementsAre(DType::kQ4_K, DType::kQ5_0, DType::kF16, DType::kF32, DType::kF32, DType::kQ6_K));
   EXPECT_THAT(result->notes,
               ElementsAre("output.weight is stored as Q6_K: it is the output head",
@@ -157,33 +144,33 @@ TEST(Requantize, ChoosesTypesByShapeAndPurpose) {
                 (3 * 512 * 40 + 96 * 8 + 24 * 4 + 100);
   EXPECT_NEAR(result->bits_per_weight, bits, 1e-9);
   ASSERT_TRUE(requantize(in, out, {.dtype = DType::kQ5_K}));
-  EXPECT_EQ(open(out).tensors()[1].dtype, DType::kQ5_1);
+  EXPECT_EQ(open_gguf(out).tensors()[1].dtype, DType::kQ5_1);
   ASSERT_TRUE(requantize(in, out, {.dtype = DType::kQ6_K}));
-  EXPECT_EQ(open(out).tensors()[1].dtype, DType::kQ8_0);
+  EXPECT_EQ(open_gguf(out).tensors()[1].dtype, DType::kQ8_0);
   ASSERT_TRUE(requantize(in, out, {.dtype = DType::kQ8_0}));
-  EXPECT_EQ(open(out).tensors()[5].dtype, DType::kQ8_0);
+  EXPECT_EQ(open_gguf(out).tensors()[5].dtype, DType::kQ8_0);
   ASSERT_TRUE(requantize(in, out, {.dtype = DType::kBF16}));
-  EXPECT_THAT(types(open(out)),
+  EXPECT_THAT(types(open_gguf(out)),
               ElementsAre(DType::kBF16, DType::kBF16, DType::kBF16, DType::kF32, DType::kF32, DType::kBF16));
   // An embedding without an output head is one.
-  formats::GgufFile tied = open(write_example(folder, "token_embd.weight"));
+  formats::GgufFile tied = open_gguf(write_example(folder, "token_embd.weight"));
   ASSERT_TRUE(requantize(tied, out, {.dtype = DType::kQ4_0}));
-  EXPECT_EQ(open(out).tensors()[5].dtype, DType::kQ6_K);
+  EXPECT_EQ(open_gguf(out).tensors()[5].dtype, DType::kQ6_K);
 }
 
 TEST(Requantize, KeepsMetadataAndWhatNeedsNoChange) {
   std::string folder = fresh_folder("requantize_metadata"), out = folder + "/out.gguf";
-  formats::GgufFile in = open(kLlama);
+  formats::GgufFile in = open_gguf(kLlama);
   ASSERT_TRUE(requantize(in, out, {.dtype = DType::kF32}));
-  formats::GgufFile same = open(out);
+  formats::GgufFile same = open_gguf(out);
   for (const formats::GgufMetadataEntry& entry : in.metadata()) EXPECT_NE(same.find(entry.key), nullptr) << entry.key;
   EXPECT_EQ(same.metadata().size(), in.metadata().size() + 2);
   for (size_t i = 0; i < in.tensors().size(); ++i) {
     EXPECT_EQ(same.tensors()[i].name, in.tensors()[i].name);
     EXPECT_TRUE(std::ranges::equal(same.tensors()[i].data, in.tensors()[i].data));
   }
-  ASSERT_TRUE(requantize(open(write_example(folder)), out, {.dtype = DType::kQ4_1}));
-  formats::GgufFile changed = open(out);
+  ASSERT_TRUE(requantize(open_gguf(write_example(folder)), out, {.dtype = DType::kQ4_1}));
+  formats::GgufFile changed = open_gguf(out);
   EXPECT_EQ(**changed.integer("general.file_type"), 3);
   EXPECT_EQ(**changed.integer("general.quantization_version"), 2);
   EXPECT_EQ(changed.find("split.count"), nullptr);
@@ -192,12 +179,12 @@ TEST(Requantize, KeepsMetadataAndWhatNeedsNoChange) {
 TEST(Requantize, WritesModelsThatLoadWhateverTheThreads) {
   std::string folder = fresh_folder("requantize_models"), one = folder + "/one.gguf", many = folder + "/many.gguf";
   for (const char* name : {"llama", "qwen2", "gemma3"}) {
-    formats::GgufFile in = open(std::string(RETORT_SOURCE_DIR "/tests/golden/models/") + name + ".gguf");
+    formats::GgufFile in = golden_gguf(name);
     for (Bound type : kBounds) {
       ASSERT_TRUE(requantize(in, one, {.dtype = type.dtype, .conversion = {.num_threads = 1}}));
       ASSERT_TRUE(requantize(in, many, {.dtype = type.dtype, .conversion = {.num_threads = 4}}));
-      EXPECT_TRUE(read(one) == read(many));
-      formats::GgufFile out = open(one);
+      EXPECT_TRUE(read_file(one) == read_file(many));
+      formats::GgufFile out = open_gguf(one);
       auto model = models::load_model(out);
       EXPECT_TRUE(model) << model.error().message;
     }
@@ -206,17 +193,17 @@ TEST(Requantize, WritesModelsThatLoadWhateverTheThreads) {
 
 TEST(Requantize, RefusesToReplaceItsInput) {
   std::string folder = fresh_folder("requantize_itself"), path = write_example(folder);
-  std::string before = read(path);
-  formats::GgufFile in = open(path);
+  std::string before = read_file(path);
+  formats::GgufFile in = open_gguf(path);
   std::filesystem::create_symlink(path, folder + "/link.gguf");
   for (const std::string& out : {path, folder + "/link.gguf", folder + "/./in.gguf"})
     EXPECT_THAT(requantize(in, out, {}).error().message, HasSubstr("is the input itself"));
-  EXPECT_TRUE(read(path) == before);
+  EXPECT_TRUE(read_file(path) == before);
 }
 
 TEST(Requantize, SaysWhatItCannotDo) {
   std::string folder = fresh_folder("requantize_errors");
-  formats::GgufFile in = open(kLlama);
+  formats::GgufFile in = open_gguf(kLlama);
   EXPECT_EQ(requantize(in, folder + "/out.gguf", {.dtype = DType::kQ2_K}).error().message,
             "cannot quantize to Q2_K: it can only be read; known are F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, "
             "Q5_K, Q6_K, BF16");
@@ -225,13 +212,13 @@ TEST(Requantize, SaysWhatItCannotDo) {
   writer.set("general.architecture", "llama");
   ASSERT_TRUE(writer.begin(folder + "/vocabulary.gguf"));
   ASSERT_TRUE(writer.finish());
-  EXPECT_THAT(requantize(open(folder + "/vocabulary.gguf"), folder + "/out.gguf", {}).error().message,
+  EXPECT_THAT(requantize(open_gguf(folder + "/vocabulary.gguf"), folder + "/out.gguf", {}).error().message,
               HasSubstr("holds a vocabulary but no tensors"));
 }
 
 TEST(Requantize, LeavesNothingBehindWhenInterrupted) {
   std::string folder = fresh_folder("requantize_interrupted");
-  formats::GgufFile in = open(kLlama);
+  formats::GgufFile in = open_gguf(kLlama);
   std::atomic<bool> cancelled{false};
   int calls = 0;
   RequantizeOptions options{.conversion = {.cancelled = &cancelled, .on_progress = [&](uint64_t done, uint64_t total) {

@@ -6,28 +6,21 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+
+#include "base/test_files.h"
 
 #include "text/chat_template.h"
 
 using namespace retort;
 using namespace retort::text;
+using retort::test::read_file;
 
 namespace {
 
 std::string folder() {
   const char* other = std::getenv("RETORT_TEST_TEMPLATES");
   return other != nullptr ? other : RETORT_SOURCE_DIR "/tests/golden/templates";
-}
-
-std::string read(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  EXPECT_TRUE(in) << path;
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
 }
 
 std::vector<std::string> names() {
@@ -53,10 +46,10 @@ class ChatTemplateGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(ChatTemplateGolden, RendersWhatJinja2Renders) {
   std::string stem = folder() + "/" + GetParam();
-  auto compiled = ChatTemplate::compile(read(stem + ".jinja"), "<s>", "</s>");
+  auto compiled = ChatTemplate::compile(read_file(stem + ".jinja"), "<s>", "</s>");
   ASSERT_TRUE(compiled) << compiled.error().message;
-  auto expected = nlohmann::json::parse(read(stem + ".expected.json"));
-  auto conversations = nlohmann::ordered_json::parse(read(folder() + "/conversations.json"));
+  auto expected = nlohmann::json::parse(read_file(stem + ".expected.json"));
+  auto conversations = nlohmann::ordered_json::parse(read_file(folder() + "/conversations.json"));
   int rendered = 0;
   for (const auto& [name, conversation] : conversations.items()) {
     ChatRequest request;

@@ -9,23 +9,15 @@
 #include <filesystem>
 #include <numeric>
 
+#include "base/test_files.h"
+#include "formats/golden_gguf.h"
 #include "training/trainer.h"
 
 namespace retort::training {
 namespace {
 
-formats::GgufFile open(const std::string& name) {
-  auto file = formats::GgufFile::open(RETORT_SOURCE_DIR "/tests/golden/models/" + name + ".gguf");
-  EXPECT_TRUE(file) << file.error().message;
-  return std::move(*file);
-}
-
-std::string fresh_folder(const std::string& name) {
-  std::string folder = testing::TempDir() + "frozen_activations_test_" + name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
+using test::fresh_folder;
+using test::golden_gguf;
 
 /// Nine tokens in common, two more in common by pairs; one example that nothing is learned of.
 Dataset dataset() {
@@ -65,14 +57,14 @@ TrainerOptions options() {
 TEST(FrozenActivations, GiveWhatTheLayersGive) {
   Dataset data = dataset();
   for (const char* name : {"llama", "qwen2", "gemma3"}) {
-    formats::GgufFile file = open(name);
+    formats::GgufFile file = golden_gguf(name);
     auto model = models::load_model(file);
     ASSERT_TRUE(model);
     base::ThreadPool pool(2);
     graph::Workspace workspace(pool, kernels::active());
     int64_t layers = (*model)->hyperparameters().num_layers;
     for (int64_t frozen : {int64_t{1}, layers - 1, layers}) {
-      auto kept = FrozenActivations::create(fresh_folder("layers"), data, **model, frozen);
+      auto kept = FrozenActivations::create(fresh_folder("frozen_activations_test_layers"), data, **model, frozen);
       ASSERT_TRUE(kept) << kept.error().message;
       for (std::vector<int64_t> pass : {std::vector<int64_t>{0}, {1, 2}, {3}, {4, 5, 6, 7}})
         ASSERT_TRUE(kept->compute(workspace, graph::Rounding::kNone, pass));
@@ -93,11 +85,11 @@ TEST(FrozenActivations, GiveWhatTheLayersGive) {
 }
 
 TEST(FrozenActivations, ARunWithThemLearnsTheSame) {
-  formats::GgufFile file = open("qwen2");  // 3 layers
+  formats::GgufFile file = golden_gguf("qwen2");  // 3 layers
   Dataset data = dataset();
   auto train = [&](bool full, ActivationCache cache, double epochs, int64_t max_steps, bool resume) {
     std::string folder = testing::TempDir() + "frozen_activations_test_run";
-    if (!resume) fresh_folder("run");
+    if (!resume) fresh_folder("frozen_activations_test_run");
     auto student = full ? Student::full(file, {.bfloat16 = false, .last_layers = 1})
                         : Student::lora(file, {.rank = 4, .last_layers = 1});
     EXPECT_EQ((*student)->num_frozen_layers(), 2);
@@ -130,14 +122,15 @@ TEST(FrozenActivations, ARunWithThemLearnsTheSame) {
 }
 
 TEST(FrozenActivations, NothingFrozenAndNoRoom) {
-  formats::GgufFile file = open("llama");
+  formats::GgufFile file = golden_gguf("llama");
   Dataset data = dataset(), nothing;
   auto whole = Student::lora(file, {.rank = 4});
   EXPECT_EQ((*whole)->num_frozen_layers(), 0);
   base::ThreadPool pool(1);
   TrainerOptions settings = options();
   settings.activation_cache = ActivationCache::kOn;
-  auto summary = Trainer(**whole, pool, data, nothing, fresh_folder("nothing"), settings).run({});
+  auto summary =
+      Trainer(**whole, pool, data, nothing, fresh_folder("frozen_activations_test_nothing"), settings).run({});
   ASSERT_FALSE(summary);
   EXPECT_NE(summary.error().message.find("--last-layers"), std::string::npos) << summary.error().message;
 
@@ -150,7 +143,7 @@ TEST(FrozenActivations, NothingFrozenAndNoRoom) {
   signal(SIGXFSZ, SIG_IGN);
   rlimit small{1024, old.rlim_max};  // as on a full disk
   setrlimit(RLIMIT_FSIZE, &small);
-  std::string folder = fresh_folder("full");
+  std::string folder = fresh_folder("frozen_activations_test_full");
   auto full = FrozenActivations::create(folder, data, (*whole)->model(), 1);
   setrlimit(RLIMIT_FSIZE, &old);
   ASSERT_FALSE(full);

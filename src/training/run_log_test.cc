@@ -5,29 +5,18 @@
 
 #include <bit>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "base/crc32c.h"
+#include "base/test_files.h"
 
 using namespace retort::training;
+using retort::test::fresh_folder;
+using retort::test::read_file;
 using testing::HasSubstr;
 
 namespace {
-
-std::string fresh_folder() {
-  std::string folder = testing::TempDir() + "run_log_test";
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
-
-std::string content(const std::string& path) {
-  std::stringstream out;
-  out << std::ifstream(path, std::ios::binary).rdbuf();
-  return out.str();
-}
 
 uint64_t number(const std::string& bytes, size_t at, size_t size) {
   uint64_t value = 0;
@@ -87,20 +76,20 @@ std::vector<std::string> scalars(const std::string& file) {
 }  // namespace
 
 TEST(RunLog, WritesLinesAndEvents) {
-  std::string folder = fresh_folder();
+  std::string folder = fresh_folder("run_log_test");
   auto log = RunLog::open(folder, 0);
   ASSERT_TRUE(log) << log.error().message;
   ASSERT_TRUE(log->append({1, 1000.5, {{"loss", 2.5}, {"tokens", 300}}}));
   ASSERT_TRUE(log->append({200, 1001, {{"loss", std::nan("")}, {"tokens", 1e6}}}));
-  EXPECT_EQ(content(folder + "/metrics.jsonl"),
+  EXPECT_EQ(read_file(folder + "/metrics.jsonl"),
             "{\"step\":1,\"time\":1000.5,\"loss\":2.5,\"tokens\":300}\n"
             "{\"step\":200,\"time\":1001.0,\"loss\":null,\"tokens\":1000000}\n");
-  EXPECT_THAT(scalars(content(folder + "/events.out.tfevents.0.retort")),
+  EXPECT_THAT(scalars(read_file(folder + "/events.out.tfevents.0.retort")),
               testing::ElementsAre("brain.Event:2", "1 loss 2.5", "1 tokens 300", "200 tokens 1e+06"));
 }
 
 TEST(RunLog, ResumeDropsWhatCameAfterTheCheckpoint) {
-  std::string folder = fresh_folder();
+  std::string folder = fresh_folder("run_log_test");
   {
     auto log = RunLog::open(folder, 0);
     for (int step = 1; step <= 5; ++step) ASSERT_TRUE(log->append({step, 1000.0 + step, {{"loss", 1.0 / step}}}));
@@ -112,14 +101,15 @@ TEST(RunLog, ResumeDropsWhatCameAfterTheCheckpoint) {
   EXPECT_EQ(log->rows()[2].value("loss"), 1.0 / 3);
   EXPECT_TRUE(std::isnan(log->rows()[2].value("accuracy")));
   ASSERT_TRUE(log->append({4, 2000, {{"loss", 7}}}));
-  EXPECT_THAT(scalars(content(folder + "/events.out.tfevents.0.retort")),
+  EXPECT_THAT(scalars(read_file(folder + "/events.out.tfevents.0.retort")),
               testing::ElementsAre("brain.Event:2", "1 loss 1", "2 loss 0.5", "3 loss 0.333333", "4 loss 7"));
-  EXPECT_THAT(content(folder + "/metrics.jsonl"), HasSubstr("\"step\":3,\"time\":1003.0,\"loss\":0.3333333333333333}\n"
-                                                            "{\"step\":4,\"time\":2000.0,\"loss\":7}\n"));
+  EXPECT_THAT(read_file(folder + "/metrics.jsonl"),
+              HasSubstr("\"step\":3,\"time\":1003.0,\"loss\":0.3333333333333333}\n"
+                        "{\"step\":4,\"time\":2000.0,\"loss\":7}\n"));
 }
 
 TEST(RunLog, RefusesAnAlienLog) {
-  std::string folder = fresh_folder();
+  std::string folder = fresh_folder("run_log_test");
   std::ofstream(folder + "/metrics.jsonl") << "hello\n";
   auto log = RunLog::open(folder, 3);
   ASSERT_FALSE(log);

@@ -4,21 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <numeric>
 
+#include "base/test_files.h"
+#include "formats/golden_gguf.h"
 #include "training/trainer.h"
 
 using namespace retort;
+using retort::test::fresh_folder;
+using retort::test::golden_gguf;
 using training::Student;
 
 namespace {
-
-formats::GgufFile open(const std::string& name) {
-  auto file = formats::GgufFile::open(RETORT_SOURCE_DIR "/tests/golden/models/" + name + ".gguf");
-  EXPECT_TRUE(file) << file.error().message;
-  return std::move(*file);
-}
 
 std::vector<float> logits(const models::LanguageModel& model) {
   base::ThreadPool pool(2);
@@ -41,13 +38,6 @@ training::Dataset rows() {
     data.longest = 5;
   }
   return data;
-}
-
-std::string fresh_folder(const std::string& name) {
-  std::string folder = testing::TempDir() + "student_test_" + name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
 }
 
 training::TrainerOptions options() {
@@ -73,7 +63,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 
 TEST(Student, AFreshAdapterChangesNothing) {
   for (const char* name : {"llama", "qwen2", "qwen3", "gemma3"}) {
-    formats::GgufFile file = open(name);
+    formats::GgufFile file = golden_gguf(name);
     auto plain = models::load_model(file);
     auto student = Student::lora(file, {.rank = 4});
     ASSERT_TRUE(student) << student.error().message;
@@ -82,7 +72,7 @@ TEST(Student, AFreshAdapterChangesNothing) {
 }
 
 TEST(Student, TargetsAndLastLayersChooseWhatIsTrained) {
-  formats::GgufFile file = open("qwen2");  // 3 layers
+  formats::GgufFile file = golden_gguf("qwen2");  // 3 layers
   auto all = Student::lora(file, {.rank = 4});
   auto some = Student::lora(file, {.rank = 4, .targets = {"attn_q", "ffn_down"}, .last_layers = 2});
   ASSERT_TRUE(all);
@@ -96,7 +86,7 @@ TEST(Student, TargetsAndLastLayersChooseWhatIsTrained) {
 }
 
 TEST(Student, StartsFromAGivenAdapter) {
-  formats::GgufFile file = open("llama");
+  formats::GgufFile file = golden_gguf("llama");
   auto first = Student::lora(file, {.rank = 3, .alpha = 5, .seed = 9});
   ASSERT_TRUE(first);
   for (auto& parameter : (*first)->parameters())
@@ -109,12 +99,12 @@ TEST(Student, StartsFromAGivenAdapter) {
 }
 
 TEST(Student, AFullStudentComputesWhatTheModelDoes) {
-  formats::GgufFile file = open("gemma3");
+  formats::GgufFile file = golden_gguf("gemma3");
   auto plain = models::load_model(file);
   auto student = Student::full(file, {.bfloat16 = false});
   ASSERT_TRUE(student) << student.error().message;
   EXPECT_EQ(logits((*student)->model()), logits(**plain));
-  std::string path = fresh_folder("full") + "/model.gguf";
+  std::string path = fresh_folder("student_test_full") + "/model.gguf";
   ASSERT_TRUE((*student)->write_model(path, tensor::DType::kF32));
   auto written = formats::GgufFile::open(path);
   ASSERT_TRUE(written);
@@ -122,7 +112,7 @@ TEST(Student, AFullStudentComputesWhatTheModelDoes) {
 }
 
 TEST(Trainer, LearnsTheSameBitsWithAnyNumberOfThreadsAndAnyMemory) {
-  formats::GgufFile file = open("llama");
+  formats::GgufFile file = golden_gguf("llama");
   training::Dataset data = rows();
   std::vector<std::vector<float>> results;
   for (auto [threads, bytes] : {std::pair{1, int64_t{1} << 30}, {3, int64_t{1} << 30}, {2, int64_t{0}}}) {
@@ -131,7 +121,7 @@ TEST(Trainer, LearnsTheSameBitsWithAnyNumberOfThreadsAndAnyMemory) {
     training::TrainerOptions settings = options();
     settings.dropout = 0.2;
     settings.activation_bytes = bytes;
-    training::Trainer trainer(**student, pool, data, data, fresh_folder("threads"), settings);
+    training::Trainer trainer(**student, pool, data, data, fresh_folder("student_test_threads"), settings);
     double before = *trainer.evaluate(data);
     auto summary = trainer.run({});
     ASSERT_TRUE(summary) << summary.error().message;
@@ -145,7 +135,7 @@ TEST(Trainer, LearnsTheSameBitsWithAnyNumberOfThreadsAndAnyMemory) {
 }
 
 TEST(Trainer, PassesOfAStepAddUp) {
-  formats::GgufFile file = open("llama");
+  formats::GgufFile file = golden_gguf("llama");
   training::Dataset data = rows(), nothing;
   std::vector<std::vector<float>> results;
   for (int64_t tokens : {1, 1000}) {
@@ -154,7 +144,7 @@ TEST(Trainer, PassesOfAStepAddUp) {
     training::TrainerOptions settings = options();
     settings.learning_rate = 1e-4;
     settings.pass_tokens = tokens;
-    training::Trainer trainer(**student, pool, data, nothing, fresh_folder("passes"), settings);
+    training::Trainer trainer(**student, pool, data, nothing, fresh_folder("student_test_passes"), settings);
     ASSERT_TRUE(trainer.run({}));
     results.push_back(logits((*student)->model()));
   }
@@ -162,7 +152,7 @@ TEST(Trainer, PassesOfAStepAddUp) {
 }
 
 TEST(Trainer, KeepsTheBestParametersAndStopsEarly) {
-  formats::GgufFile file = open("llama");
+  formats::GgufFile file = golden_gguf("llama");
   training::Dataset data = rows(), other = rows();
   for (training::Example& example : other.examples) example.tokens[3] = 200;  // gets worse as the rows are learned
   auto student = Student::lora(file, {.rank = 4});
@@ -171,7 +161,7 @@ TEST(Trainer, KeepsTheBestParametersAndStopsEarly) {
   settings.epochs = 50;
   settings.evaluate_every = 1;
   settings.patience = 3;
-  training::Trainer trainer(**student, pool, data, other, fresh_folder("best"), settings);
+  training::Trainer trainer(**student, pool, data, other, fresh_folder("student_test_best"), settings);
   auto summary = trainer.run({});
   ASSERT_TRUE(summary) << summary.error().message;
   EXPECT_TRUE(summary->stopped_early);
@@ -181,12 +171,12 @@ TEST(Trainer, KeepsTheBestParametersAndStopsEarly) {
 }
 
 TEST(Trainer, ALossThatIsNoNumberEndsTheRun) {
-  formats::GgufFile file = open("llama");
+  formats::GgufFile file = golden_gguf("llama");
   training::Dataset data = rows(), nothing;
   auto student = Student::lora(file, {.rank = 4});
   for (auto& parameter : (*student)->parameters()) parameter.value[0] = NAN;
   base::ThreadPool pool(1);
-  training::Trainer trainer(**student, pool, data, nothing, fresh_folder("nan"), options());
+  training::Trainer trainer(**student, pool, data, nothing, fresh_folder("student_test_nan"), options());
   auto summary = trainer.run({});
   ASSERT_FALSE(summary);
   EXPECT_NE(summary.error().message.find("learning rate"), std::string::npos) << summary.error().message;
