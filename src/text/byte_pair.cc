@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <queue>
+#include <optional>
 
+#include "text/pair_merger.h"
 #include "text/utf8.h"
 
 namespace retort::text {
@@ -33,66 +33,6 @@ const ByteForms& byte_forms() {
 
 }  // namespace
 
-/// Merges the characters of one word. Kept for the length of a text to reuse its memory.
-struct BytePair::Merger {
-  struct Symbol {
-    uint32_t begin, length;  // within the word; length 0: merged into another
-    int32_t previous, next;
-  };
-  struct Candidate {
-    int32_t rank, left, right;
-    uint32_t length;  // of both together when it was found: tells whether it is out of date
-    bool operator<(const Candidate& other) const {  // the queue's top is the largest: lowest rank, then leftmost
-      return rank != other.rank ? rank > other.rank : left > other.left;
-    }
-  };
-  const BytePair& owner;
-  std::string key;
-  std::vector<Symbol> symbols;
-  std::priority_queue<Candidate> queue;
-
-  std::string_view text_of(std::string_view word, int32_t symbol) const {
-    const Symbol& s = symbols[static_cast<size_t>(symbol)];
-    return word.substr(s.begin, s.length);
-  }
-
-  void consider(std::string_view word, int32_t left, int32_t right) {
-    if (left < 0 || right < 0) return;
-    std::string_view a = text_of(word, left), b = text_of(word, right);
-    key.assign(a);
-    key += ' ';
-    key += b;
-    int32_t rank = owner.ranks_.find(key);
-    if (rank >= 0) queue.push({rank, left, right, static_cast<uint32_t>(a.size() + b.size())});
-  }
-
-  void merge(std::string_view word) {
-    symbols.clear();
-    for (size_t at = 0; at < word.size();) {
-      size_t length =
-          std::min(word.size() - at, static_cast<size_t>(claimed_length(static_cast<unsigned char>(word[at]))));
-      auto index = static_cast<int32_t>(symbols.size());
-      symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(length), index - 1, index + 1});
-      at += length;
-    }
-    symbols.back().next = -1;
-    for (int32_t i = 1; i < static_cast<int32_t>(symbols.size()); ++i) consider(word, i - 1, i);
-    while (!queue.empty()) {
-      Candidate best = queue.top();
-      queue.pop();
-      Symbol& left = symbols[static_cast<size_t>(best.left)];
-      Symbol& right = symbols[static_cast<size_t>(best.right)];
-      if (left.length == 0 || right.length == 0 || left.length + right.length != best.length) continue;
-      left.length += right.length;
-      right.length = 0;
-      left.next = right.next;
-      if (right.next >= 0) symbols[static_cast<size_t>(right.next)].previous = best.left;
-      consider(word, left.previous, best.left);
-      consider(word, best.left, left.next);
-    }
-  }
-};
-
 base::Result<std::unique_ptr<BytePair>> BytePair::load(const formats::GgufFile& file, const Vocabulary& vocabulary) {
   RETORT_TRY(std::optional<std::string_view> name, file.string("tokenizer.ggml.pre"));
   auto pre_tokenizer = PreTokenizer::named(name.value_or(""));
@@ -111,7 +51,15 @@ void BytePair::encode(std::string_view text, std::vector<int32_t>& ids) const {
   std::string repaired = repair_utf8(text);
   std::vector<std::string_view> words;
   pre_tokenizer_.split(repaired, words);
-  Merger merger{*this, {}, {}, {}};
+  std::string key;
+  auto rank_of = [&](std::string_view left, std::string_view right) {
+    key.assign(left);
+    key += ' ';
+    key += right;
+    int32_t rank = ranks_.find(key);
+    return rank >= 0 ? std::optional(rank) : std::nullopt;
+  };
+  PairMerger<int32_t> merger;
   std::string printable;
   for (std::string_view word : words) {
     printable.clear();
@@ -121,18 +69,16 @@ void BytePair::encode(std::string_view text, std::vector<int32_t>& ids) const {
       ids.push_back(whole);
       continue;
     }
-    merger.merge(printable);
-    for (const Merger::Symbol& symbol : merger.symbols) {
-      if (symbol.length == 0) continue;
-      std::string_view piece = std::string_view(printable).substr(symbol.begin, symbol.length);
+    merger.merge(printable, rank_of);
+    merger.for_each_piece(printable, [&](std::string_view piece) {
       int32_t id = vocabulary_.find(piece);
       if (id >= 0) {
         ids.push_back(id);
-        continue;
+        return;
       }
       for (size_t i = 0; i < piece.size(); ++i)  // a vocabulary without this piece: its single bytes, where it has them
         if (int32_t byte = vocabulary_.find(piece.substr(i, 1)); byte >= 0) ids.push_back(byte);
-    }
+    });
   }
 }
 

@@ -31,7 +31,6 @@ class BytePair {
   const PreTokenizer& pre_tokenizer() const { return pre_tokenizer_; }
 
  private:
-  struct Merger;
   BytePair(const Vocabulary& vocabulary, PreTokenizer pre_tokenizer)
       : vocabulary_(vocabulary), pre_tokenizer_(std::move(pre_tokenizer)) {}
 
