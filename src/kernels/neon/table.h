@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/neon/linear.h"
+#include "kernels/neon/quantize_rows.h"
 #include "kernels/neon/transpose.h"
 #include "kernels/simd/table.h"
 
