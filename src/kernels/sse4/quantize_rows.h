@@ -39,7 +39,7 @@ struct FloatBlock {
 
 void quantize_rows(const float* x, int64_t stride, const retort::kernels::QuantizedRows& out, int64_t row_begin,
                    int64_t row_end) {
-  quantize_blocks<FloatBlock>(x, stride, out, row_begin, row_end);
+  quantize_rows_by<FloatBlock>(x, stride, out, row_begin, row_end);
 }
 
 }  // namespace
