@@ -17,6 +17,7 @@ to 0.41.
 Prints one line per check; exit code 1 when one fails.
 """
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -66,11 +67,22 @@ def best_tokens(retort, model, ids):
     return [top[0][0] for top in json.loads(out.stdout)["positions"]]
 
 
+@contextlib.contextmanager
+def quantized(retort, model, dtype):
+    """A temporary file with the model's weights stored in this type, and what `quantize` printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, f"{dtype}.gguf")
+        yield path, subprocess.run([retort, "quantize", model, path, "--type", dtype, "--json"],
+                                   capture_output=True, text=True, check=True)
+
+
+def types(wanted):
+    return (TYPES if wanted == "all" else wanted).split(",")
+
+
 def load_exact(retort, model, load):
     """load(path) of a temporary file with the model's weights stored as F32."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "exact.gguf")
-        subprocess.run([retort, "quantize", model, path, "--type", "F32"], capture_output=True, check=True)
+    with quantized(retort, model, "F32") as (path, _):
         return load(path)
 
 
@@ -174,11 +186,8 @@ def check_model(args, model):
 def check_quantized(args):
     source = retort_perplexity(args, args.model) if args.text else None
     failures = 0
-    for dtype in (TYPES if args.quantize == "all" else args.quantize).split(","):
-        with tempfile.TemporaryDirectory() as folder:
-            model = os.path.join(folder, f"{dtype}.gguf")
-            out = subprocess.run([args.retort, "quantize", args.model, model, "--type", dtype, "--json"],
-                                 capture_output=True, text=True, check=True)
+    for dtype in types(args.quantize):
+        with quantized(args.retort, args.model, dtype) as (model, out):
             print(f"{dtype}: {json.loads(out.stdout)['bits_per_weight']:.2f} bits per weight {out.stderr.strip()}", flush=True)
             failed, perplexity = check_model(args, model)
             failures += failed

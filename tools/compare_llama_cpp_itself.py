@@ -11,14 +11,12 @@ otherwise, and at which of them llama.cpp's two best logits are 0.3 or more apar
 """
 import argparse
 import os
-import subprocess
 import sys
-import tempfile
 
 import llama_cpp
 import numpy as np
 
-from compare_llama_cpp import NEAR_TIE, PROMPTS, TYPES, best_tokens, greedy
+from compare_llama_cpp import NEAR_TIE, PROMPTS, best_tokens, greedy, quantized, types
 
 MORE_PROMPTS = [
     "The best way to learn a language is", "Dear Sir or Madam,", "In 1969, humans", "import numpy as np\n",
@@ -87,10 +85,8 @@ def main():
         if not args.quantize:
             compare(args, model, name)
             continue
-        for dtype in (TYPES if args.quantize == "all" else args.quantize).split(","):
-            with tempfile.TemporaryDirectory() as folder:
-                written = os.path.join(folder, f"{dtype}.gguf")
-                subprocess.run([args.retort, "quantize", model, written, "--type", dtype], capture_output=True, check=True)
+        for dtype in types(args.quantize):
+            with quantized(args.retort, model, dtype) as (written, _):
                 compare(args, written, f"{name} as {dtype}")
     return 0
 

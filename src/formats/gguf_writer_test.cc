@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/test_files.h"
+#include "formats/golden_gguf.h"
 #include "formats/raw_gguf.h"
 
 using namespace retort;
@@ -130,7 +131,7 @@ TEST(GgufWriter, CopiesByteForByte) {
   ASSERT_TRUE(write_all(writer, folder + "/first.gguf", example_data()));
   std::vector<std::string> paths = {folder + "/first.gguf"};
   for (const char* name : {"llama", "llama-rope-scaled", "qwen2", "gemma3"})  // written by the Python package gguf
-    paths.push_back(std::string(RETORT_SOURCE_DIR "/tests/golden/models/") + name + ".gguf");
+    paths.push_back(retort::test::golden_folder() + name + ".gguf");
   for (const std::string& path : paths) {
     auto file = GgufFile::open(path);
     ASSERT_TRUE(file) << file.error().message;

@@ -195,9 +195,7 @@ INSTANTIATE_TEST_SUITE_P(Models, RunnerTest, testing::ValuesIn(cases()), case_na
 TEST(Runner, QuantizedSequencesOfOneBatchGetWhatEachGetsAlone) {
   // What is rounded for a prompt must not be for a shorter input beside it, and the reverse.
   std::string path = testing::TempDir() + "runner_test_q4_1.gguf";
-  auto file = formats::GgufFile::open(RETORT_SOURCE_DIR "/tests/golden/models/llama.gguf");
-  ASSERT_TRUE(file);
-  ASSERT_TRUE(requantize(*file, path, {.dtype = tensor::DType::kQ4_1}));
+  ASSERT_TRUE(requantize(test::golden_gguf("llama"), path, {.dtype = tensor::DType::kQ4_1}));
   auto model = Model::load(path);
   ASSERT_TRUE(model) << model.error().message;
   for (const kernels::Kernels* kernels : kernels::available()) {

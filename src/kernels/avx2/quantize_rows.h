@@ -3,7 +3,6 @@
 
 #include <immintrin.h>
 
-#include "kernels/kernels.h"
 #include "kernels/simd/quantize_rows.h"
 #include "kernels/x86/sum_bytes.h"
 
@@ -38,10 +37,5 @@ struct FloatBlock {
     sums[1] = sum_bytes16(_mm256_extracti128_si256(packed, 1));
   }
 };
-
-void quantize_rows(const float* x, int64_t stride, const retort::kernels::QuantizedRows& out, int64_t row_begin,
-                   int64_t row_end) {
-  quantize_rows_by<FloatBlock>(x, stride, out, row_begin, row_end);
-}
 
 }  // namespace

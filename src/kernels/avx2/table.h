@@ -67,7 +67,7 @@ void linear(const retort::kernels::LinearArgs& args) {
 template <void (*kFewTokensTiles)(const retort::kernels::LinearArgs&)>
 constexpr retort::kernels::Kernels avx2_table(std::string_view name) {
   retort::kernels::Kernels table = simd_table(name, &retort::kernels::avx2::kTraining);
-  table.quantize_rows = quantize_rows;
+  table.quantize_rows = quantize_rows<FloatBlock>;
   table.linear = linear<kFewTokensTiles>;
   table.linear_scratch_bytes = any_linear_scratch_bytes;
   table.linear_row_grain = any_linear_row_grain;

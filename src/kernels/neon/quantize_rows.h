@@ -3,7 +3,6 @@
 
 #include <arm_neon.h>
 
-#include "kernels/kernels.h"
 #include "kernels/simd/quantize_rows.h"
 
 namespace {
@@ -33,10 +32,5 @@ struct FloatBlock {
     }
   }
 };
-
-void quantize_rows(const float* x, int64_t stride, const retort::kernels::QuantizedRows& out, int64_t row_begin,
-                   int64_t row_end) {
-  quantize_rows_by<FloatBlock>(x, stride, out, row_begin, row_end);
-}
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 constexpr retort::kernels::Kernels neon_table(std::string_view name) {
   retort::kernels::Kernels table = simd_table(name, &retort::kernels::neon::kTraining);
-  table.quantize_rows = quantize_rows;
+  table.quantize_rows = quantize_rows<FloatBlock>;
   table.linear = any_linear;
   table.linear_scratch_bytes = any_linear_scratch_bytes;
   table.linear_row_grain = any_linear_row_grain;

@@ -45,8 +45,8 @@ inline void quantize_blocks(const float* x, const retort::kernels::QuantizedRows
 }
 
 template <class Block>
-inline void quantize_rows_by(const float* x, int64_t stride, const retort::kernels::QuantizedRows& out,
-                             int64_t row_begin, int64_t row_end) {
+void quantize_rows(const float* x, int64_t stride, const retort::kernels::QuantizedRows& out, int64_t row_begin,
+                   int64_t row_end) {
   const int64_t blocks = out.cols / 32;
   auto run = [&](const float* from, int64_t at, int64_t end) {
     for (; end - at >= 8; at += 8, from += 8 * 32) quantize_blocks<Block, 8>(from, out, at);

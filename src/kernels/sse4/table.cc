@@ -55,7 +55,7 @@ int64_t linear_row_grain(retort::tensor::DType dtype, int64_t) {
 
 constexpr retort::kernels::Kernels sse4_table() {
   retort::kernels::Kernels table = simd_table("sse4", &retort::kernels::sse4::kTraining);
-  table.quantize_rows = quantize_rows;
+  table.quantize_rows = quantize_rows<FloatBlock>;
   table.linear = linear;
   table.linear_scratch_bytes = linear_scratch_bytes;
   table.linear_row_grain = linear_row_grain;
